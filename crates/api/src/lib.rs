@@ -1,0 +1,2 @@
+//! api: see ARCHITECTURE.md
+#![forbid(unsafe_code)]

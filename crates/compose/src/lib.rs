@@ -1,0 +1,2 @@
+//! compose: see ARCHITECTURE.md
+#![forbid(unsafe_code)]

@@ -1,0 +1,121 @@
+//! Containers, images, networks, volumes, exec, events, health and restart as a typed API.
+//!
+//! Five services behind one handle; one task owns one container; reads never wait for a busy container. Docker's wire
+//! formats do not exist here: `api` converts.
+#![forbid(unsafe_code)]
+
+pub mod containers;
+mod error;
+pub mod events;
+pub mod exec;
+pub mod filters;
+pub mod images;
+pub mod logs;
+pub mod networks;
+pub mod steps;
+pub mod system;
+pub mod volumes;
+
+pub use error::{Error, Kind, Result};
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+/// How an engine is set up: `dhowd`'s flags, parsed.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `--data-root`.
+    pub data_root: PathBuf,
+    /// `--exec-root`.
+    pub exec_root: PathBuf,
+    /// The shim's program, beside the daemon's.
+    pub shim: PathBuf,
+    /// The `--init` program (`dhow-shim` serves as one when called as `docker-init`), if any.
+    pub init: Option<PathBuf>,
+    /// See `net::Config::instance`.
+    pub instance: String,
+    /// `--default-address-pool`.
+    pub pools: Vec<(dhow_net::Subnet, u8)>,
+    /// `--bip`.
+    pub bip: Option<dhow_net::Subnet>,
+    /// `--log-driver`, `--log-opt`.
+    pub log: containers::LogSpec,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// `--insecure-registry`, `--registry-mirror`.
+    pub registry: dhow_registry::Config,
+    /// `--host-ca`: bind the host's CA bundle into build steps.
+    pub host_ca: bool,
+    /// `--dns`.
+    pub dns: Vec<IpAddr>,
+    /// `--debug`.
+    pub debug: bool,
+}
+
+/// The engine. Cheap to clone (`Arc` inside).
+#[derive(Debug, Clone)]
+pub struct Engine {/* Arc<…> */}
+
+impl Engine {
+    /// Opens store and network, replays the journal, adopts living shims, cleans what is dead, applies restart policies; then answers.
+    ///
+    /// # Errors
+    /// What made it impossible, in a sentence.
+    pub async fn open(config: Config) -> Result<Self> {
+        let _unused = config;
+        unimplemented!()
+    }
+
+    /// Containers.
+    #[must_use]
+    pub fn containers(&self) -> &containers::Containers {
+        unimplemented!()
+    }
+    /// Execs.
+    #[must_use]
+    pub fn execs(&self) -> &exec::Execs {
+        unimplemented!()
+    }
+    /// Images.
+    #[must_use]
+    pub fn images(&self) -> &images::Images {
+        unimplemented!()
+    }
+    /// Networks.
+    #[must_use]
+    pub fn networks(&self) -> &networks::Networks {
+        unimplemented!()
+    }
+    /// Volumes.
+    #[must_use]
+    pub fn volumes(&self) -> &volumes::Volumes {
+        unimplemented!()
+    }
+    /// Events.
+    #[must_use]
+    pub fn events(&self) -> &events::Events {
+        unimplemented!()
+    }
+    /// Build steps.
+    #[must_use]
+    pub fn steps(&self) -> &steps::Steps {
+        unimplemented!()
+    }
+    /// Facts and totals.
+    #[must_use]
+    pub fn system(&self) -> &system::System {
+        unimplemented!()
+    }
+    /// The store, for the builder.
+    #[must_use]
+    pub fn store(&self) -> &dhow_store::Store {
+        unimplemented!()
+    }
+    /// As given.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        unimplemented!()
+    }
+
+    /// Stops taking commands and syncs the journal; containers keep running.
+    pub async fn drain(&self) {}
+}

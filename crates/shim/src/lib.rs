@@ -1,0 +1,254 @@
+//! One tiny process per container: stdio, log file, exit code, exec. This library is its socket protocol and the
+//! daemon's side of it: pure encoding, and a non-blocking client that an event loop polls. The program is `main.rs`.
+//!
+//! A shim lives in a folder `DIR` (`/run/dhow/shims/<container id>`): `DIR/sock` is its SEQPACKET socket, `DIR/exit` is
+//! written (temp + rename) when the container has ended and outlives the shim. Its first inherited descriptor (stdin) is the
+//! listening socket; everything else comes over a connection.
+#![forbid(unsafe_code)]
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{io, path::Path};
+
+/// Which process of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// PID 1.
+    Init,
+    /// An exec, by its id.
+    Exec(String),
+}
+
+/// How a process's standard streams are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StdioConfig {
+    /// A terminal (one stream), else pipes.
+    pub tty: bool,
+    /// Keep stdin open for attached clients; else /dev/null.
+    pub stdin: bool,
+    /// Close stdin when the first client that attached it goes.
+    pub stdin_once: bool,
+    /// Rows, columns.
+    pub size: (u16, u16),
+}
+
+/// Where output is logged. json-file's format and rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogConfig {
+    /// Not at all.
+    None,
+    /// `{"log":"…","stream":"stdout","time":"…"}` a line (partial lines past 16 KiB without the newline, as docker).
+    JsonFile {
+        /// The live file; rotated ones are `path.1`, `path.2`, …
+        path: std::path::PathBuf,
+        /// Rotate past this many bytes; 0 never.
+        max_size: u64,
+        /// Files in all, at least 1 (1 with a size: truncate).
+        max_files: u32,
+        /// JSON object text for `"attrs"`, or empty.
+        attrs: String,
+    },
+}
+
+/// From daemon to shim. `seq` comes back in the reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Set the container up; the process waits. Descriptors: the network namespace, if `netns`.
+    Create {
+        /// An encoded `runtime::Plan`.
+        plan: Vec<u8>,
+        /// Whether the network namespace's descriptor comes along.
+        netns: bool,
+        /// Streams of PID 1.
+        stdio: StdioConfig,
+        /// Log.
+        log: LogConfig,
+    },
+    /// Execute the program.
+    Go,
+    /// Start another process. The reply is `Started` or `Failed`.
+    Exec {
+        /// The daemon's id for it.
+        id: String,
+        /// An encoded plan.
+        plan: Vec<u8>,
+        /// Its streams.
+        stdio: StdioConfig,
+    },
+    /// Descriptor: one end of a stream socketpair. The shim writes to it what docker's attach sends: raw bytes for a terminal,
+    /// else frames (1 byte stream, 3 zeros, 4 bytes big-endian length, payload); closes it when the process and its output have ended. What it
+    /// reads from it goes to the process's stdin if `stdin`; end of file there ends stdin for `stdin_once`. May come before `Create` / before the `Exec` of its id.
+    Attach {
+        /// Whose.
+        target: Target,
+        /// Take input.
+        stdin: bool,
+        /// Send stdout.
+        stdout: bool,
+        /// Send stderr.
+        stderr: bool,
+    },
+    /// Signal a process.
+    Signal {
+        /// Whose.
+        target: Target,
+        /// Number.
+        signal: i32,
+    },
+    /// New terminal size.
+    Resize {
+        /// Whose.
+        target: Target,
+        /// Characters.
+        rows: u16,
+        /// Characters.
+        cols: u16,
+    },
+    /// Close and reopen nothing else: the container has ended and its exit is known to the daemon; release mounts, cgroups and go.
+    Goodbye,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, or 128 + signal.
+    pub code: i32,
+    /// Whether the kernel's OOM killer struck in its cgroup.
+    pub oom: bool,
+    /// Nanoseconds since the epoch.
+    pub at: i64,
+}
+
+/// From shim to daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// First on every connection: what a (restarted) daemon must know.
+    Hello {
+        /// PID 1 in the host's namespace, once created.
+        pid: Option<i32>,
+        /// Whether its program was executed.
+        running: bool,
+        /// Once it ended.
+        exit: Option<Exit>,
+        /// Execs that still run.
+        execs: Vec<(String, i32)>,
+    },
+    /// `Create` worked.
+    Created {
+        /// The request's number.
+        seq: u32,
+        /// PID 1.
+        pid: i32,
+    },
+    /// `Go` or `Exec` worked: the program runs.
+    Started {
+        /// The request's number.
+        seq: u32,
+        /// Of the process.
+        pid: i32,
+    },
+    /// Any other request worked.
+    Done {
+        /// The request's number.
+        seq: u32,
+    },
+    /// A request failed. `errno` 0: see `detail`.
+    Failed {
+        /// The request's number.
+        seq: u32,
+        /// As `runtime::Error`.
+        step: String,
+        /// As `runtime::Error`.
+        object: String,
+        /// As `runtime::Error`.
+        errno: i32,
+        /// As `runtime::Error`.
+        detail: String,
+    },
+    /// A process ended. For `Init` it is sent after `DIR/exit` was written, and all output read so far is in the log.
+    Exited {
+        /// Which.
+        target: Target,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// Starts shims from a sealed in-memory copy of the program (CVE-2019-5736).
+#[derive(Debug)]
+pub struct Launcher {/* private */}
+
+impl Launcher {
+    /// Copies `program` (`dhow-shim`).
+    ///
+    /// # Errors
+    /// If it cannot be read or the copy cannot be sealed.
+    pub fn new(program: &Path) -> io::Result<Self> {
+        let _unused = program;
+        unimplemented!()
+    }
+
+    /// Makes `dir`, binds `dir/sock`, starts a shim on it (own session, not a child that dies with the daemon) and connects. The shim is
+    /// reaped by whoever calls this: its `std::process::Child` comes back for that.
+    ///
+    /// # Errors
+    /// If the folder, the socket or the process cannot be made; nothing is left then.
+    pub fn spawn(&self, dir: &Path) -> io::Result<(Client, std::process::Child)> {
+        let _unused = dir;
+        unimplemented!()
+    }
+}
+
+/// A connection to a shim. Non-blocking: poll its descriptor for reading, then [`Client::recv`] until `WouldBlock`.
+#[derive(Debug)]
+pub struct Client {/* private */}
+
+impl Client {
+    /// Connects to the shim of `dir`.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` or `NotFound` if no shim lives there.
+    pub fn connect(dir: &Path) -> io::Result<Self> {
+        let _unused = dir;
+        unimplemented!()
+    }
+
+    /// Sends a request; large plans travel in a memfd.
+    ///
+    /// # Errors
+    /// If the shim is gone.
+    pub fn send(&self, seq: u32, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let _unused = (seq, request, fds);
+        unimplemented!()
+    }
+
+    /// The next event; `None` when the shim has gone.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none yet.
+    pub fn recv(&self) -> io::Result<Option<Event>> {
+        unimplemented!()
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        unimplemented!()
+    }
+}
+
+/// Reads `DIR/exit`: how the container of a shim that is gone ended.
+///
+/// # Errors
+/// `NotFound` if it did not say (it was killed).
+pub fn read_exit(dir: &Path) -> io::Result<Exit> {
+    let _unused = dir;
+    unimplemented!()
+}
+
+/// A pair for [`Request::Attach`]: the first end stays, the second goes to the shim.
+///
+/// # Errors
+/// If the kernel has no descriptors left.
+pub fn attach_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    unimplemented!()
+}

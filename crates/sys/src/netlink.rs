@@ -1,0 +1,1 @@
+//! rtnetlink and nfnetlink messages and sockets.

@@ -1,0 +1,1 @@
+//! Making and entering network namespaces from a thread of its own.

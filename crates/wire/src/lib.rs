@@ -1,0 +1,2 @@
+//! wire: see ARCHITECTURE.md
+#![forbid(unsafe_code)]
