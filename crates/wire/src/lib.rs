@@ -5,7 +5,7 @@
 //!
 //! - requests: [`version`], [`query`], [`filters`], [`object`] (reads JSON as Go does), [`normalise`] (old bodies → today's)
 //! - answers: [`record`] (objects that keep docker's order of fields), [`status`]
-//! - streams: [`frames`] (stdout/stderr multiplexing), [`messages`] (JSON progress)
+//! - streams: [`frames`] (stdout/stderr multiplexing), [`messages`] (JSON progress), [`text`] (output as text)
 //! - notations: [`ports`], [`mounts`], [`size`], [`duration`], [`time`], [`mode`], [`detach`]
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod query;
 pub mod record;
 pub mod size;
 pub mod status;
+pub mod text;
 pub mod time;
 pub mod version;
 
