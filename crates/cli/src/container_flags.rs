@@ -379,7 +379,7 @@ impl ContainerFlags {
             return Ok(None);
         }
         let [interval, timeout, period, start] =
-            timing.map(|flag| flag.as_deref().map_or(Ok(0), values::duration));
+            timing.map(|flag| flag.as_deref().map_or(Ok(0), dhow_wire::duration::parse));
         let test = self.health_cmd.as_ref().map(|command| json!(["CMD-SHELL", command]));
         Ok(Some(json!({
             "Test": test,
@@ -534,6 +534,6 @@ impl ContainerFlags {
 /// A size flag; 0 where it is not given.
 fn bytes(flag: &Option<String>, name: &str) -> anyhow::Result<i64> {
     flag.as_deref().map_or(Ok(0), |text| {
-        values::bytes(text).with_context(|| format!("invalid argument {text:?} for {name}"))
+        dhow_wire::size::ram(text).with_context(|| format!("invalid argument {text:?} for {name}"))
     })
 }

@@ -2,9 +2,13 @@
 
 use crate::{
     client::{Client, Hijacked},
-    terminal::{self, DetachKeys},
+    terminal,
 };
 use anyhow::bail;
+use dhow_wire::{
+    detach::{Typed, Watch},
+    frames::Decoder,
+};
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
@@ -25,7 +29,7 @@ pub(crate) struct Wanted {
     /// Send our stdin.
     pub(crate) stdin: bool,
     /// Only with a terminal.
-    pub(crate) keys: DetachKeys,
+    pub(crate) keys: Vec<u8>,
 }
 
 /// Copies until the process's output ends or the user detaches.
@@ -36,7 +40,7 @@ pub(crate) async fn copy(stream: Hijacked, wanted: Wanted) -> anyhow::Result<End
         None
     };
     let (reader, writer) = tokio::io::split(stream);
-    let keys = raw.is_some().then(|| wanted.keys.clone());
+    let keys = raw.is_some().then(|| Watch::new(wanted.keys.clone()));
     let mut output = Box::pin(pump_output(reader, wanted.tty));
     let end = if wanted.stdin {
         tokio::select! {
@@ -56,7 +60,7 @@ pub(crate) async fn copy(stream: Hijacked, wanted: Wanted) -> anyhow::Result<End
 }
 
 /// Our stdin to the process; `true` when the detach keys were typed. At our end of file the write half is shut down.
-async fn pump_input(mut writer: WriteHalf<Hijacked>, mut keys: Option<DetachKeys>) -> anyhow::Result<bool> {
+async fn pump_input(mut writer: WriteHalf<Hijacked>, mut keys: Option<Watch>) -> anyhow::Result<bool> {
     let mut stdin = tokio::io::stdin();
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -68,12 +72,14 @@ async fn pump_input(mut writer: WriteHalf<Hijacked>, mut keys: Option<DetachKeys
         let sent = match &mut keys {
             None => writer.write_all(typed).await,
             Some(keys) => {
-                let (bytes, detached) = keys.feed(typed);
-                let sent = writer.write_all(&bytes).await;
-                if detached {
-                    return Ok(true);
+                match keys.feed(typed) {
+                    Typed::Pass(bytes) => writer.write_all(&bytes).await,
+                    Typed::Detach(bytes) => {
+                        // what was typed before still counts, if the process is there
+                        drop(writer.write_all(&bytes).await);
+                        return Ok(true);
+                    }
                 }
-                sent
             }
         };
         if sent.is_err() || writer.flush().await.is_err() {
@@ -92,56 +98,30 @@ async fn pump_output(mut reader: ReadHalf<Hijacked>, tty: bool) -> anyhow::Resul
     loop {
         let count = reader.read(&mut buffer).await?;
         if count == 0 {
-            return printer.end();
+            return Ok(());
         }
         printer.print(buffer.get(..count).unwrap_or_default())?;
     }
 }
 
-/// Prints what an engine sends of a process: raw bytes, or docker's frames (stream, three zeros, length, payload) cut anywhere.
+/// Prints what an engine sends of a process: raw bytes, or docker's frames.
 struct Printer {
     tty: bool,
-    header: Vec<u8>,
-    stream: u8,
-    left: usize,
+    frames: Decoder,
 }
 
 impl Printer {
     fn new(tty: bool) -> Self {
-        Self { tty, header: Vec::with_capacity(8), stream: 0, left: 0 }
+        Self { tty, frames: Decoder::default() }
     }
 
-    fn print(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+    fn print(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         if self.tty {
             return emit(1, bytes);
         }
-        while !bytes.is_empty() {
-            if self.left == 0 {
-                let (head, rest) = bytes.split_at(bytes.len().min(8 - self.header.len()));
-                self.header.extend_from_slice(head);
-                bytes = rest;
-                if let [stream, pad @ .., a, b, c, d] = self.header.as_slice()
-                    && self.header.len() == 8
-                {
-                    if pad != [0, 0, 0] {
-                        bail!("the engine sent a broken frame: {:?}", self.header);
-                    }
-                    (self.stream, self.left) = (*stream, u32::from_be_bytes([*a, *b, *c, *d]) as usize);
-                    self.header.clear();
-                }
-                continue;
-            }
-            let (payload, rest) = bytes.split_at(bytes.len().min(self.left));
-            emit(self.stream, payload)?;
-            self.left -= payload.len();
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    fn end(&self) -> anyhow::Result<()> {
-        if self.left > 0 || !self.header.is_empty() {
-            bail!("the engine's stream ended in the middle of a frame");
+        self.frames.push(bytes);
+        while let Some((stream, payload)) = self.frames.frame()? {
+            emit(stream, &payload)?;
         }
         Ok(())
     }
@@ -175,7 +155,7 @@ pub(crate) async fn print_body(
             printer.print(&data)?;
         }
     }
-    printer.end()
+    Ok(())
 }
 
 /// Tells the engine our terminal's size now and whenever it changes, until dropped. `path` is `/containers/x/resize` or `/exec/x/resize`.

@@ -1,6 +1,7 @@
 //! Values of flags: ports, volumes, mounts, sizes, durations, environment files. Pure but for the files that a flag names.
 
 use anyhow::{Context as _, anyhow, bail};
+use dhow_wire::{ports, size, time};
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
@@ -23,68 +24,6 @@ pub(crate) fn csv(text: &str) -> Vec<(&str, &str)> {
         rest = next;
     }
     fields
-}
-
-/// Go's durations (`1m30s`, `1.5h`, `100ms`) in nanoseconds.
-pub(crate) fn duration(text: &str) -> anyhow::Result<i64> {
-    let bad = || anyhow!("time: invalid duration {text:?}");
-    if text == "0" {
-        return Ok(0);
-    }
-    let (negative, mut rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let mut total = 0f64;
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(|| anyhow!("time: missing unit in duration {text:?}"))?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, next) = tail.split_at(unit_end);
-        let scale = match unit {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => bail!("time: unknown unit {unit:?} in duration {text:?}"),
-        };
-        total += number.parse::<f64>().map_err(|_| bad())? * scale;
-        rest = next;
-    }
-    if total > 9.2e18 {
-        return Err(bad());
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "bounded above")]
-    let nanos = total as i64;
-    Ok(if negative { -nanos } else { nanos })
-}
-
-/// `512m`, `1.5g`, `64KiB`, `100` in bytes: go-units' RAMInBytes.
-pub(crate) fn bytes(text: &str) -> anyhow::Result<i64> {
-    let lower = text.trim().to_lowercase();
-    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(end);
-    let shift = match unit.trim().trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        _ => bail!("invalid size: '{text}'"),
-    };
-    let value = number.parse::<f64>().map_err(|_| anyhow!("invalid size: '{text}'"))?;
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "sizes are far below 2^53"
-    )]
-    let bytes = (value * (1u64 << shift) as f64) as i64;
-    Ok(bytes)
 }
 
 /// `1.5` processors in billionths.
@@ -157,80 +96,24 @@ pub(crate) fn labels(files: &[PathBuf], flags: &[String]) -> anyhow::Result<BTre
         .collect())
 }
 
-fn port_range(text: &str, whole: &str) -> anyhow::Result<(u16, u16)> {
-    let bad = || anyhow!("invalid containerPort: {whole}");
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse::<u16>().map_err(|_| bad())?, last.parse::<u16>().map_err(|_| bad())?);
-    if first > last {
-        return Err(bad());
-    }
-    Ok((first, last))
-}
-
-fn protocol(text: &str, whole: &str) -> anyhow::Result<String> {
-    let lower = text.to_lowercase();
-    match lower.as_str() {
-        "tcp" | "udp" | "sctp" => Ok(lower),
-        _ => bail!("invalid proto: {text} in {whole}"),
-    }
-}
-
-/// `-p [ip:][host[-range]:]container[-range][/proto]` and `--expose` → ExposedPorts and PortBindings.
+/// `-p` and `--expose` → ExposedPorts and PortBindings.
 pub(crate) fn ports(publish: &[String], expose: &[String]) -> anyhow::Result<(Value, Value)> {
     let mut exposed = Map::new();
     let mut bindings: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for spec in publish {
-        let (address, proto) =
-            spec.rsplit_once('/').map_or(Ok((spec.as_str(), "tcp".to_owned())), |(address, proto)| {
-                protocol(proto, spec).map(|p| (address, p))
-            })?;
-        let (front, container) = address.rsplit_once(':').unwrap_or(("", address));
-        let (ip, host) = match front.strip_prefix('[') {
-            Some(rest) => {
-                let (ip, tail) =
-                    rest.split_once(']').with_context(|| format!("invalid IP address in {spec}"))?;
-                (ip, tail.strip_prefix(':').unwrap_or(""))
-            }
-            None => front.rsplit_once(':').unwrap_or(("", front)),
-        };
-        if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {
-            bail!("invalid IP address: {ip}");
-        }
-        if container.is_empty() {
-            bail!("no port specified: {spec}<empty>");
-        }
-        let (first, last) = port_range(container, container)?;
-        let host_range = if host.is_empty() {
-            None
-        } else {
-            Some(port_range(host, host).map_err(|_| anyhow!("invalid hostPort: {host}"))?)
-        };
-        if let Some((low, high)) = host_range
-            && high - low != last - first
-            && first != last
-        {
-            bail!("invalid ranges specified for container and host Ports: {container} and {host}");
-        }
-        for port in first..=last {
-            let key = format!("{port}/{proto}");
-            let host_port = match host_range {
-                None => String::new(),
-                Some((low, high)) if first == last && low != high => format!("{low}-{high}"),
-                Some((low, _)) => (low + (port - first)).to_string(),
-            };
-            exposed.insert(key.clone(), json!({}));
-            bindings.entry(key).or_default().push(json!({ "HostIp": ip, "HostPort": host_port }));
+        for port in ports::parse(spec)? {
+            exposed.insert(port.key(), json!({}));
+            bindings
+                .entry(port.key())
+                .or_default()
+                .push(json!({ "HostIp": port.host_ip, "HostPort": port.host_port }));
         }
     }
     for spec in expose {
-        let (range, proto) =
-            spec.rsplit_once('/').map_or(Ok((spec.as_str(), "tcp".to_owned())), |(range, proto)| {
-                protocol(proto, spec).map(|p| (range, p))
-            })?;
-        let (first, last) =
-            port_range(range, range).map_err(|_| anyhow!("invalid range format for --expose: {spec}"))?;
-        for port in first..=last {
-            exposed.insert(format!("{port}/{proto}"), json!({}));
+        for (port, protocol) in
+            ports::exposed(spec).with_context(|| format!("invalid range format for --expose: {spec}"))?
+        {
+            exposed.insert(format!("{port}/{protocol}"), json!({}));
         }
     }
     Ok((Value::Object(exposed), json!(bindings)))
@@ -311,9 +194,9 @@ pub(crate) fn mount(spec: &str) -> anyhow::Result<Value> {
                 }
             }
             "image-subpath" => drop(image.insert("Subpath".into(), json!(value))),
-            "tmpfs-size" => {
-                drop(tmpfs.insert("SizeBytes".into(), json!(bytes(value).map_err(|e| bad(e.to_string()))?)))
-            }
+            "tmpfs-size" => drop(
+                tmpfs.insert("SizeBytes".into(), json!(size::ram(value).map_err(|e| bad(e.to_string()))?)),
+            ),
             "tmpfs-mode" => drop(tmpfs.insert(
                 "Mode".into(),
                 json!(
@@ -418,93 +301,29 @@ pub(crate) fn device(text: &str) -> anyhow::Result<Value> {
 
 /// `--filter a=b` flags as the API's `filters` parameter.
 pub(crate) fn filters(flags: &[String]) -> anyhow::Result<Option<String>> {
-    if flags.is_empty() {
-        return Ok(None);
-    }
-    let mut map: BTreeMap<&str, BTreeMap<&str, bool>> = BTreeMap::new();
+    let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for filter in flags {
         let (key, value) = filter.split_once('=').with_context(|| {
             format!(
                 "invalid argument {filter:?} for \"-f, --filter\": bad format of filter (expected name=value)"
             )
         })?;
-        map.entry(key.trim()).or_default().insert(value.trim(), true);
+        map.entry(key.trim().to_owned()).or_default().push(value.trim().to_owned());
     }
-    Ok(Some(serde_json::to_string(&map)?))
+    Ok((!map.is_empty()).then(|| dhow_wire::filters::encode(&map)))
 }
 
-/// `--since`/`--until`: a duration back from now, RFC 3339, a date, or seconds since the epoch → seconds with a fraction.
+/// `--since`/`--until` as seconds since the epoch with a fraction.
 pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
-    if text.parse::<f64>().is_ok() {
-        return Ok(text.to_owned());
-    }
-    let seconds = |time: jiff::Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
-    if let Ok(nanos) = duration(text) {
-        let now = jiff::Timestamp::now();
-        return Ok(seconds(now - jiff::SignedDuration::from_nanos(nanos)));
-    }
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Ok(seconds(time));
-    }
-    let local = text
-        .parse::<jiff::civil::DateTime>()
-        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
-    match local.map(|time| time.to_zoned(jiff::tz::TimeZone::system())) {
-        Ok(Ok(zoned)) => Ok(seconds(zoned.timestamp())),
-        _ => bail!("failed to parse value as time or duration: {text:?}"),
-    }
+    let now =
+        i64::try_from(jiff::Timestamp::now().as_nanosecond()).context("the clock is beyond the year 2262")?;
+    let nanos = time::query(text, now)?.unwrap_or(0);
+    Ok(format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_and_sizes_are_gos() {
-        for (text, nanos) in [
-            ("1s", 1_000_000_000),
-            ("1m30s", 90_000_000_000),
-            ("1.5h", 5_400_000_000_000),
-            ("100ms", 100_000_000),
-            ("-2s", -2_000_000_000),
-            ("0", 0),
-        ] {
-            assert_eq!(duration(text).unwrap(), nanos, "{text}");
-        }
-        for bad in ["", "5", "1x", "s"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        for (text, size) in [
-            ("512m", 512 << 20),
-            ("1.5g", 3 << 29),
-            ("64KiB", 64 << 10),
-            ("100", 100),
-            ("2kb", 2048),
-            ("6M", 6 << 20),
-        ] {
-            assert_eq!(bytes(text).unwrap(), size, "{text}");
-        }
-        assert!(bytes("12q").is_err());
-    }
-
-    #[test]
-    fn ports_have_all_of_dockers_forms() {
-        let read = |spec: &str| ports(&[spec.to_owned()], &[]).map(|(_, bindings)| bindings.to_string());
-        assert_eq!(read("80").unwrap(), r#"{"80/tcp":[{"HostIp":"","HostPort":""}]}"#);
-        assert_eq!(
-            read("127.0.0.1:8080:80/udp").unwrap(),
-            r#"{"80/udp":[{"HostIp":"127.0.0.1","HostPort":"8080"}]}"#
-        );
-        assert_eq!(read("[::1]:8080:80").unwrap(), r#"{"80/tcp":[{"HostIp":"::1","HostPort":"8080"}]}"#);
-        assert_eq!(
-            read("8000-8001:80-81").unwrap(),
-            r#"{"80/tcp":[{"HostIp":"","HostPort":"8000"}],"81/tcp":[{"HostIp":"","HostPort":"8001"}]}"#
-        );
-        assert_eq!(read("8000-8010:80").unwrap(), r#"{"80/tcp":[{"HostIp":"","HostPort":"8000-8010"}]}"#);
-        for bad in ["", "a", "80:b", "1:2:3", "80/foo", "70000", "8000-8001:80-85", "9-8"] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn mounts_name_what_is_wrong() {

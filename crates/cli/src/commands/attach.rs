@@ -4,9 +4,10 @@ use super::{each, print_line};
 use crate::{
     client::{Client, escape, query},
     streams::{self, End, Wanted},
-    terminal::{self, DetachKeys},
+    terminal,
 };
 use anyhow::{Context as _, bail};
+use dhow_wire::detach;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -106,7 +107,7 @@ impl Start {
         let [name] = self.containers.as_slice() else {
             bail!("you cannot start and attach multiple containers at once")
         };
-        let keys = DetachKeys::parse(&self.detach_keys)?;
+        let keys = detach::parse(&self.detach_keys)?;
         let info = client.get(&format!("/containers/{}/json", escape(name))).await?;
         let tty = info["Config"]["Tty"].as_bool().unwrap_or(false);
         let stdin = self.interactive && info["Config"]["OpenStdin"].as_bool().unwrap_or(false);
@@ -125,7 +126,7 @@ impl Start {
 
 impl Attach {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
-        let keys = DetachKeys::parse(&self.detach_keys)?;
+        let keys = detach::parse(&self.detach_keys)?;
         let info = client.get(&format!("/containers/{}/json", escape(&self.container))).await?;
         let state = &info["State"];
         if state["Running"] != json!(true) {

@@ -4,10 +4,10 @@ use super::attach::exit_code;
 use crate::{
     client::{Client, escape},
     streams::{self, End, Wanted},
-    terminal::{self, DetachKeys},
-    values,
+    terminal, values,
 };
 use anyhow::{Context as _, bail};
+use dhow_wire::detach;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
-        let keys = DetachKeys::parse(&self.detach_keys)?;
+        let keys = detach::parse(&self.detach_keys)?;
         if self.tty && self.interactive && !self.detach && !terminal::stdin_is_terminal() {
             bail!("the input device is not a TTY");
         }

@@ -261,7 +261,7 @@ impl Update {
         ] {
             let bytes = match flag.as_deref() {
                 Some("-1") => Some(-1),
-                other => other.map(values::bytes).transpose()?,
+                other => other.map(dhow_wire::size::ram).transpose()?,
             };
             set(key, bytes.map(|bytes| json!(bytes)));
         }

@@ -5,9 +5,9 @@ use crate::{
     client::{Client, Refused, query},
     container_flags::ContainerFlags,
     streams::{self, End},
-    terminal::DetachKeys,
 };
 use anyhow::{Context as _, bail};
+use dhow_wire::detach;
 use http::StatusCode;
 use serde_json::Value;
 
@@ -113,7 +113,7 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
 impl Run {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
         let flags = &self.flags;
-        let keys = DetachKeys::parse(&self.detach_keys).map_err(refused)?;
+        let keys = detach::parse(&self.detach_keys).map_err(|error| refused(error.into()))?;
         let streams = flags.streams(self.detach).map_err(refused)?;
         if flags.tty && streams.stdin && !crate::terminal::stdin_is_terminal() {
             return Err(refused(anyhow::anyhow!("the input device is not a TTY")));
