@@ -35,8 +35,8 @@ pub struct Ran {
 
 impl Ran {
     /// Its standard output without the last newline; fails the test unless it exited with 0.
-    #[must_use]
     #[track_caller]
+    #[allow(clippy::must_use_candidate, reason = "often asked only for its assertion")]
     pub fn ok(&self) -> &str {
         assert_eq!(self.code, 0, "{}\n{}{}", self.command, self.out, self.err);
         self.out.trim_end()
@@ -54,7 +54,11 @@ impl Ran {
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.ancestors().nth(2).unwrap().join(name);
-    assert!(built.exists(), "{} is not built: run `cargo build --workspace` for the same target first", built.display());
+    assert!(
+        built.exists(),
+        "{} is not built: run `cargo build --workspace` for the same target first",
+        built.display()
+    );
     built
 }
 
@@ -123,7 +127,10 @@ impl Daemon {
     #[must_use]
     pub fn dhow_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program("dhow"));
-        command.env("DHOW_HOST", format!("unix://{}", self.socket().display())).env_remove("DOCKER_HOST").args(args);
+        command
+            .env("DHOW_HOST", format!("unix://{}", self.socket().display()))
+            .env_remove("DOCKER_HOST")
+            .args(args);
         command
     }
 
@@ -239,7 +246,13 @@ fn spawn(folder: &Path, instance: &str, flags: &[String]) -> Child {
         .arg(folder.join("run"))
         .arg("--pidfile")
         .arg(folder.join("dhowd.pid"))
-        .args(["--instance", instance, "--cleanup", "--host", &format!("unix://{}", folder.join("docker.sock").display())])
+        .args([
+            "--instance",
+            instance,
+            "--cleanup",
+            "--host",
+            &format!("unix://{}", folder.join("docker.sock").display()),
+        ])
         .args(flags)
         .process_group(0)
         .stdin(Stdio::null())
@@ -250,7 +263,10 @@ fn spawn(folder: &Path, instance: &str, flags: &[String]) -> Child {
 }
 
 fn ran(command: &mut Command) -> Ran {
-    let shown: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy().into_owned()).collect();
+    let shown: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let output = command.stdin(Stdio::null()).output().unwrap();
     Ran {
         command: shown.join(" "),

@@ -3,10 +3,79 @@
 use std::path::Path;
 
 const APPLETS: &[&str] = &[
-    "sh", "ash", "cat", "echo", "ls", "sleep", "true", "false", "env", "id", "ps", "kill", "hostname", "ip", "ping", "nslookup", "wget", "nc",
-    "mkdir", "rm", "rmdir", "touch", "cp", "mv", "ln", "chmod", "chown", "head", "tail", "grep", "sed", "awk", "wc", "sort", "seq", "dd", "date", "mount",
-    "umount", "df", "du", "stat", "readlink", "stty", "tty", "printf", "test", "yes", "tar", "gzip", "md5sum", "sha256sum", "find", "xargs", "cut", "tr",
-    "uname", "whoami", "pwd", "basename", "dirname", "ulimit", "mknod", "od", "hexdump", "vi", "tee", "timeout", "time", "usleep", "nproc", "free", "top",
+    "sh",
+    "ash",
+    "cat",
+    "echo",
+    "ls",
+    "sleep",
+    "true",
+    "false",
+    "env",
+    "id",
+    "ps",
+    "kill",
+    "hostname",
+    "ip",
+    "ping",
+    "nslookup",
+    "wget",
+    "nc",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "touch",
+    "cp",
+    "mv",
+    "ln",
+    "chmod",
+    "chown",
+    "head",
+    "tail",
+    "grep",
+    "sed",
+    "awk",
+    "wc",
+    "sort",
+    "seq",
+    "dd",
+    "date",
+    "mount",
+    "umount",
+    "df",
+    "du",
+    "stat",
+    "readlink",
+    "stty",
+    "tty",
+    "printf",
+    "test",
+    "yes",
+    "tar",
+    "gzip",
+    "md5sum",
+    "sha256sum",
+    "find",
+    "xargs",
+    "cut",
+    "tr",
+    "uname",
+    "whoami",
+    "pwd",
+    "basename",
+    "dirname",
+    "ulimit",
+    "mknod",
+    "od",
+    "hexdump",
+    "vi",
+    "tee",
+    "timeout",
+    "time",
+    "usleep",
+    "nproc",
+    "free",
+    "top",
 ];
 
 /// Where Debian's `busybox-static` puts it.
@@ -28,20 +97,48 @@ pub fn busybox_tar() -> Vec<u8> {
         header.set_mtime(1_700_000_000);
         header
     };
-    for (folder, mode) in [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700), ("var", 0o755), ("home", 0o755), ("usr", 0o755), ("usr/bin", 0o755)] {
-        builder.append_data(&mut header(tar::EntryType::Directory, mode, 0), folder, std::io::empty()).unwrap();
+    for (folder, mode) in [
+        ("bin", 0o755),
+        ("etc", 0o755),
+        ("tmp", 0o1777),
+        ("root", 0o700),
+        ("var", 0o755),
+        ("home", 0o755),
+        ("usr", 0o755),
+        ("usr/bin", 0o755),
+    ] {
+        builder
+            .append_data(&mut header(tar::EntryType::Directory, mode, 0), folder, std::io::empty())
+            .unwrap();
     }
     let program = std::fs::read(busybox()).unwrap();
-    builder.append_data(&mut header(tar::EntryType::Regular, 0o755, program.len() as u64), "bin/busybox", program.as_slice()).unwrap();
+    builder
+        .append_data(
+            &mut header(tar::EntryType::Regular, 0o755, program.len() as u64),
+            "bin/busybox",
+            program.as_slice(),
+        )
+        .unwrap();
     for applet in APPLETS {
-        builder.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), format!("bin/{applet}"), "busybox").unwrap();
+        builder
+            .append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), format!("bin/{applet}"), "busybox")
+            .unwrap();
     }
     let files = [
-        ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\napp:x:1000:1000:app:/home:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n"),
+        (
+            "etc/passwd",
+            "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\napp:x:1000:1000:app:/home:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n",
+        ),
         ("etc/group", "root:x:0:\ndaemon:x:1:\napp:x:1000:\nextra:x:2000:app\nnobody:x:65534:\n"),
     ];
     for (name, text) in files {
-        builder.append_data(&mut header(tar::EntryType::Regular, 0o644, text.len() as u64), name, text.as_bytes()).unwrap();
+        builder
+            .append_data(
+                &mut header(tar::EntryType::Regular, 0o644, text.len() as u64),
+                name,
+                text.as_bytes(),
+            )
+            .unwrap();
     }
     builder.into_inner().unwrap()
 }

@@ -12,7 +12,9 @@ impl Leftovers {
     pub fn of(marks: &[&str]) -> Self {
         let mut found = BTreeSet::new();
         let marked = |text: &str| marks.iter().any(|mark| text.contains(mark));
-        for mount in fs::read_to_string("/proc/self/mounts").unwrap_or_default().lines().filter(|line| marked(line)) {
+        for mount in
+            fs::read_to_string("/proc/self/mounts").unwrap_or_default().lines().filter(|line| marked(line))
+        {
             found.insert(format!("mount {mount}"));
         }
         for link in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
@@ -22,7 +24,10 @@ impl Leftovers {
             }
         }
         cgroups(Path::new("/sys/fs/cgroup"), 0, &marked, &mut found);
-        let tables = Command::new("nft").args(["list", "tables"]).output().map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
+        let tables = Command::new("nft")
+            .args(["list", "tables"])
+            .output()
+            .map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
         for table in tables.unwrap_or_default().lines().filter(|line| marked(line)) {
             found.insert(format!("nft {table}"));
         }
