@@ -5,3 +5,6 @@
 // Network side (net's author):
 pub mod netlink;
 pub mod netns;
+// The shim's author:
+pub mod pidfd_signal;
+pub mod sigaction;
