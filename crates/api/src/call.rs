@@ -39,11 +39,6 @@ impl Call {
         self.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// Whether the request asks for at least this API version.
-    pub(crate) fn since(&self, minor: u16) -> bool {
-        self.version >= ApiVersion::new(minor)
-    }
-
     /// `filters=`.
     pub(crate) fn filters(&self) -> Result<Filters, Failure> {
         Ok(Filters(filters::parse(self.query.text("filters"))?))
