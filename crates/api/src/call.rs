@@ -39,11 +39,6 @@ impl Call {
         self.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// Whether the request asks for at least this API version.
-    pub(crate) fn since(&self, minor: u16) -> bool {
-        self.version >= ApiVersion::new(minor)
-    }
-
     /// `filters=`.
     pub(crate) fn filters(&self) -> Result<Filters, Failure> {
         Ok(Filters(filters::parse(self.query.text("filters"))?))
@@ -65,30 +60,29 @@ impl Call {
         serde_json::from_slice(&bytes).map_err(|error| Failure::bad(format!("invalid JSON: {error}")))
     }
 
-    /// The body as it comes. When the client breaks off, the last piece is an error.
+    /// The body as it comes.
     pub(crate) fn upload(self) -> mpsc::Receiver<dhow_engine::Result<Bytes>> {
-        let (sender, receiver) = mpsc::channel(8);
-        let mut body = self.request.into_body();
-        tokio::spawn(async move {
-            while let Some(frame) = body.frame().await {
-                let piece = match frame.map(http_body_frame_data) {
-                    Ok(None) => continue,
-                    Ok(Some(bytes)) => Ok(bytes),
-                    Err(error) => {
-                        Err(Error::new(Kind::Invalid, format!("reading the request body: {error}")))
-                    }
-                };
-                let last = piece.is_err();
-                // The reader has seen enough, or this was the end.
-                if sender.send(piece).await.is_err() || last {
-                    break;
-                }
-            }
-        });
-        receiver
+        upload(self.request.into_body())
     }
 }
 
-fn http_body_frame_data(frame: hyper::body::Frame<Bytes>) -> Option<Bytes> {
-    frame.into_data().ok()
+/// A body as it comes. When the client breaks off, the last piece is an error.
+pub(crate) fn upload(mut body: Incoming) -> mpsc::Receiver<dhow_engine::Result<Bytes>> {
+    let (sender, receiver) = mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Some(frame) = body.frame().await {
+            let piece = match frame.map(hyper::body::Frame::into_data) {
+                // Trailers.
+                Ok(Err(_)) => continue,
+                Ok(Ok(bytes)) => Ok(bytes),
+                Err(error) => Err(Error::new(Kind::Invalid, format!("reading the request body: {error}"))),
+            };
+            let last = piece.is_err();
+            // The reader has seen enough, or this was the end.
+            if sender.send(piece).await.is_err() || last {
+                break;
+            }
+        }
+    });
+    receiver
 }

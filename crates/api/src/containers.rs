@@ -29,7 +29,7 @@ pub(crate) async fn list(call: Call) -> Reply {
         let sizes = if size { Some(engine.containers().size(&view.id).await?) } else { None };
         let same = engine.images().get(&view.spec.image).is_ok_and(|image| image.id == view.image);
         let id = view.image.to_string();
-        lines.push(show::listed(&view, if same { &view.spec.image } else { &id }, sizes, &call, now));
+        lines.push(show::listed(&view, if same { &view.spec.image } else { &id }, sizes, call.version, now));
     }
     json(lines)
 }
@@ -38,7 +38,7 @@ pub(crate) async fn inspect(call: Call) -> Reply {
     let containers = call.app.engine.containers();
     let view = containers.view(call.name())?;
     let sizes = if call.query.flag("size") { Some(containers.size(&view.id).await?) } else { None };
-    json(show::inspect(&view, sizes, &call))
+    json(show::inspect(&view, sizes, call.version))
 }
 
 pub(crate) async fn start(mut call: Call) -> Reply {

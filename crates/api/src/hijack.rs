@@ -5,7 +5,7 @@
 
 use crate::{
     body::Body,
-    call::Call,
+    call::{Call, upload},
     exec,
     failure::Failure,
     reply::{Reply, empty},
@@ -15,9 +15,10 @@ use dhow_engine::containers::{Attach, Duplex};
 use dhow_wire::{
     detach::{self, Typed, Watch},
     object::Object,
+    version::ApiVersion,
 };
 use http::{HeaderValue, Response, StatusCode, Version, header};
-use hyper::{ext::ReasonPhrase, upgrade::OnUpgrade};
+use hyper::{Request, body::Incoming, ext::ReasonPhrase, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use std::io;
 use tokio::{
@@ -45,7 +46,7 @@ pub(crate) async fn attach(call: Call) -> Reply {
     let stdin = attach.stdin && attach.stream && view.spec.open_stdin;
     let streams = containers.attach(call.name(), attach).await?;
     let input = Input { stdin, watch: (stdin && view.spec.tty).then(|| Watch::new(keys)) };
-    hand_over(call, streams, input, view.spec.tty)
+    Ok(hand_over(call.request, call.version, streams, input, view.spec.tty))
 }
 
 pub(crate) async fn exec(mut call: Call) -> Reply {
@@ -60,28 +61,35 @@ pub(crate) async fn exec(mut call: Call) -> Reply {
     };
     let stdin = view.create.attach.0;
     let input = Input { stdin, watch: (stdin && view.create.tty).then(|| Watch::new(keys)) };
-    hand_over(call, streams, input, view.create.tty)
+    Ok(hand_over(call.request, call.version, streams, input, view.create.tty))
 }
 
 /// What becomes of the bytes a client sends.
-struct Input {
+pub(crate) struct Input {
     /// They go to the process; else they are read and dropped.
-    stdin: bool,
+    pub(crate) stdin: bool,
     /// Looks for the detach keys.
-    watch: Option<Watch>,
+    pub(crate) watch: Option<Watch>,
 }
 
 /// The content type of frames or of a terminal's bytes.
-pub(crate) fn content_type(call: &Call, tty: bool) -> &'static str {
-    if !tty && call.since(42) { MULTIPLEXED } else { RAW }
+pub(crate) fn content_type(version: ApiVersion, tty: bool) -> &'static str {
+    if !tty && version >= ApiVersion::new(42) { MULTIPLEXED } else { RAW }
 }
 
-fn hand_over(mut call: Call, streams: Duplex, input: Input, tty: bool) -> Reply {
-    let kind = HeaderValue::from_static(content_type(&call, tty));
-    if !call.headers().contains_key(header::UPGRADE) {
-        return Ok(without_upgrade(call, streams, input, kind));
+/// Turns a request's connection into a process's streams.
+pub(crate) fn hand_over(
+    mut request: Request<Incoming>,
+    version: ApiVersion,
+    streams: Duplex,
+    input: Input,
+    tty: bool,
+) -> Response<Body> {
+    let kind = HeaderValue::from_static(content_type(version, tty));
+    if !request.headers().contains_key(header::UPGRADE) {
+        return without_upgrade(request, streams, input, kind);
     }
-    let upgrade = hyper::upgrade::on(&mut call.request);
+    let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Err(error) = upgraded(upgrade, streams, input).await {
             tracing::debug!(%error, "attached client went away");
@@ -94,7 +102,7 @@ fn hand_over(mut call: Call, streams: Duplex, input: Input, tty: bool) -> Reply 
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
-    Ok(answer)
+    answer
 }
 
 async fn upgraded(upgrade: OnUpgrade, streams: Duplex, mut input: Input) -> io::Result<()> {
@@ -182,10 +190,15 @@ fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// 200, the stream as body. Answered as HTTP/1.0, so that the body is not chunked: it is raw until the connection closes.
-fn without_upgrade(call: Call, streams: Duplex, mut input: Input, kind: HeaderValue) -> Response<Body> {
+fn without_upgrade(
+    request: Request<Incoming>,
+    streams: Duplex,
+    mut input: Input,
+    kind: HeaderValue,
+) -> Response<Body> {
     let (from_process, mut to_process) = streams.into_split();
     let (stop, stopped) = mpsc::channel::<()>(1);
-    let mut upload = call.upload();
+    let mut upload = upload(request.into_body());
     tokio::spawn(async move {
         let mut any = false;
         // An error is the client's going: nothing more to type.

@@ -1,9 +1,6 @@
 //! An image as `inspect`, `images` and `system df` print it.
 
-use crate::{
-    call::Call,
-    show::{self, Json, healthcheck},
-};
+use crate::show::{self, Json, healthcheck};
 use dhow_engine::{
     Image,
     oci::{Reference, image::ContainerConfig},
@@ -11,6 +8,7 @@ use dhow_engine::{
 use dhow_wire::{
     record::{Record, filled},
     time,
+    version::ApiVersion,
 };
 use serde_json::json;
 
@@ -25,9 +23,9 @@ pub(crate) fn created(image: &Image) -> i64 {
 }
 
 /// One line of `GET /images/json`. Unknown numbers are -1.
-pub(crate) fn listed(image: &Image, containers: i64, shared: i64, call: &Call) -> Json {
+pub(crate) fn listed(image: &Image, containers: i64, shared: i64, version: ApiVersion) -> Json {
     let (mut tags, mut digests) = (familiar(&image.tags), familiar(&image.digests));
-    if tags.is_empty() && digests.is_empty() && !call.since(43) {
+    if tags.is_empty() && digests.is_empty() && !version.since(43) {
         tags.push("<none>:<none>".to_owned());
         digests.push("<none>@<none>".to_owned());
     }
@@ -42,12 +40,12 @@ pub(crate) fn listed(image: &Image, containers: i64, shared: i64, call: &Call) -
         .put("RepoTags", tags)
         .put("SharedSize", shared)
         .put("Size", image.size)
-        .when(!call.since(44), "VirtualSize", image.size)
+        .when(!version.since(44), "VirtualSize", image.size)
         .end()
 }
 
 /// `GET /images/{}/json`.
-pub(crate) fn inspect(image: &Image, call: &Call) -> Json {
+pub(crate) fn inspect(image: &Image, version: ApiVersion) -> Json {
     let config = &image.config;
     let defaults = ContainerConfig::default();
     let container = &config.config;
@@ -61,20 +59,20 @@ pub(crate) fn inspect(image: &Image, call: &Call) -> Json {
         .put("Parent", "")
         .put("Comment", comment)
         .put("Created", config.created.as_deref().unwrap_or(time::ZERO))
-        .when(!call.since(45), "Container", "")
-        .when(!call.since(45), "ContainerConfig", legacy_config(&defaults))
+        .when(!version.since(45), "Container", "")
+        .when(!version.since(45), "ContainerConfig", legacy_config(&defaults))
         .put("DockerVersion", "")
         .put("Author", config.author.as_deref().unwrap_or(""))
-        .put("Config", if call.since(50) { image_config(container) } else { legacy_config(container) })
+        .put("Config", if version.since(50) { image_config(container) } else { legacy_config(container) })
         .put("Architecture", &config.architecture)
         .some("Variant", config.variant.as_ref())
         .put("Os", &config.os)
         .put("Size", image.size)
-        .when(!call.since(44), "VirtualSize", image.size)
+        .when(!version.since(44), "VirtualSize", image.size)
         .put("GraphDriver", driver.end())
         .put("RootFS", root.end())
         .put("Metadata", json!({ "LastTagTime": time::ZERO }))
-        .when(call.since(48), "Descriptor", descriptor(image))
+        .when(version.since(48), "Descriptor", descriptor(image))
         .end()
 }
 

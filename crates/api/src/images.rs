@@ -19,13 +19,14 @@ pub(crate) async fn list(call: Call) -> Reply {
         filters.0.entry("reference".to_owned()).or_default().push(pattern.to_owned());
     }
     let images = call.app.engine.images().list(call.query.flag("all"), &filters)?;
-    let lines = images.iter().map(|listed| image_show::listed(&listed.image, listed.containers, -1, &call));
+    let lines =
+        images.iter().map(|listed| image_show::listed(&listed.image, listed.containers, -1, call.version));
     json(lines.collect::<Vec<_>>())
 }
 
 pub(crate) async fn inspect(call: Call) -> Reply {
     let image = call.app.engine.images().get(call.name())?;
-    json(image_show::inspect(&image, &call))
+    json(image_show::inspect(&image, call.version))
 }
 
 pub(crate) async fn history(call: Call) -> Reply {

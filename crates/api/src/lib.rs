@@ -9,6 +9,7 @@ mod archive;
 mod body;
 mod build;
 mod call;
+mod connection;
 mod containers;
 mod create;
 mod exec;

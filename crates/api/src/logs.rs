@@ -38,5 +38,5 @@ pub(crate) async fn logs(call: Call) -> Reply {
     let pieces = futures_util::stream::poll_fn(move |context| output.poll_recv(context)).map(move |piece| {
         piece.map(|piece| if tty { piece.data } else { frames::encode(piece.stream, &piece.data).into() })
     });
-    stream(hijack::content_type(&call, tty), Body::stream(pieces))
+    stream(hijack::content_type(call.version, tty), Body::stream(pieces))
 }

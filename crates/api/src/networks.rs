@@ -11,7 +11,7 @@ use dhow_engine::{
     Endpoint, Pool, Subnet,
     networks::{Create, View},
 };
-use dhow_wire::{Malformed, object::Object, record::Record};
+use dhow_wire::{Malformed, object::Object, record::Record, version::ApiVersion};
 use http::StatusCode;
 use serde_json::{Value, json as value};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -19,14 +19,19 @@ use std::{collections::BTreeMap, net::IpAddr};
 pub(crate) async fn list(call: Call) -> Reply {
     let networks = call.app.engine.networks().list(&call.filters()?)?;
     // A list has no containers since 1.28 (docker: too costly); empty, not absent.
-    json(networks.iter().map(|network| view(network, !call.since(28), &call)).collect::<Vec<_>>())
+    json(
+        networks
+            .iter()
+            .map(|network| view(network, !call.version.since(28), call.version))
+            .collect::<Vec<_>>(),
+    )
 }
 
 pub(crate) async fn inspect(call: Call) -> Reply {
-    json(view(&*call.app.engine.networks().view(call.name())?, true, &call))
+    json(view(&*call.app.engine.networks().view(call.name())?, true, call.version))
 }
 
-fn view(network: &View, with_containers: bool, call: &Call) -> Json {
+fn view(network: &View, with_containers: bool, version: ApiVersion) -> Json {
     let pools = network.network.as_ref().map_or(&network.pools, |network| &network.spec.pools);
     let ipam = Record::new()
         .put("Driver", if network.ipam_driver.is_empty() { "default" } else { &network.ipam_driver })
@@ -43,7 +48,7 @@ fn view(network: &View, with_containers: bool, call: &Call) -> Json {
         .put("Created", show::text(network.created))
         .put("Scope", "local")
         .put("Driver", &network.driver)
-        .when(call.since(48), "EnableIPv4", network.enable_ipv4)
+        .when(version.since(48), "EnableIPv4", network.enable_ipv4)
         .put("EnableIPv6", network.enable_ipv6)
         .put("IPAM", ipam.end())
         .put("Internal", network.internal)

@@ -1,8 +1,9 @@
-//! Connections: accepting, serving, draining; and the way of a request to its handler.
+//! The server: accepting, draining, and the way of a request to its handler.
 
 use crate::{
     body::Body,
     call::Call,
+    connection,
     failure::Failure,
     reply::Reply,
     route::{Kind, fit},
@@ -12,29 +13,12 @@ use dhow_build::Builder;
 use dhow_engine::Engine;
 use dhow_wire::{query::Query, version::ApiVersion};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{
-    convert::Infallible,
-    future::Future,
-    io,
-    os::fd::{AsFd, OwnedFd},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use hyper::{Request, body::Incoming};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, unix::AsyncFd},
     net::{TcpListener, UnixListener},
     sync::{OnceCell, mpsc, watch},
 };
-
-/// How long a connection may take to send the head of its (next) request: idle connections of clients are kept longer than Go's
-/// own 90 seconds, so that it is the client who closes first.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// How long running answers may go on once the daemon ends.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -94,7 +78,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
-                () = stopped(&mut stop) => return,
+                () = connection::stopped(&mut stop) => return,
             };
             if let Err(error) = accepted {
                 // Out of descriptors, most likely: the backlog keeps the clients until there are some again.
@@ -105,58 +89,23 @@ impl Server {
     }
 
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
+        let (app, busy) = (Arc::clone(&self.app), self.busy.clone());
+        let service = move |request| answer(Arc::clone(&app), busy.clone(), request);
+        let (stop, busy) = (self.stop.subscribe(), self.busy.clone());
         match listener {
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A client may close its sending side and still wait for the answer; only a hang-up is the end.
-                let gone = hang_up(stream.as_fd().try_clone_to_owned()?)?;
-                tokio::spawn(self.clone().connection(stream, true, gone));
+                let gone = connection::hang_up(&stream)?;
+                tokio::spawn(connection::serve(stream, true, gone, stop, busy, service));
             }
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 // TCP cannot tell a half-closed from a closed connection: both end it.
-                tokio::spawn(self.clone().connection(stream, false, std::future::pending()));
+                tokio::spawn(connection::serve(stream, false, std::future::pending(), stop, busy, service));
             }
         }
         Ok(())
-    }
-
-    async fn connection(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        half_close: bool,
-        gone: impl Future<Output = ()> + Send,
-    ) {
-        let Self { app, stop, busy, .. } = self;
-        let _busy = busy.clone();
-        let service = service_fn(move |request| {
-            let (app, busy) = (Arc::clone(&app), busy.clone());
-            async move { Ok::<_, Infallible>(answer(app, busy, request).await) }
-        });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .half_close(half_close)
-                .title_case_headers(true)
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades()
-        );
-        let mut stopping = stop.subscribe();
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            // Dropping the connection drops its handler and its stream: a build stops, a log is no longer followed.
-            () = gone => Ok(()),
-            () = stopped(&mut stopping) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended");
-        }
     }
 
     /// Stops accepting, lets running changes and answers end (answers for a few seconds at most), then returns.
@@ -167,28 +116,6 @@ impl Server {
         // Only senders are dropped, nothing is ever sent.
         idle.lock().await.recv().await;
     }
-}
-
-/// Ends when the server drains.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        tracing::debug!("the server is gone");
-    }
-}
-
-/// Ends when the peer has closed both directions. A second descriptor on the socket, watched for nothing but that.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe for types that may lie about their descriptor; an OwnedFd does not"
-)]
-fn hang_up(fd: OwnedFd) -> io::Result<impl Future<Output = ()>> {
-    let watched = AsyncFd::with_interest(fd, Interest::PRIORITY)?;
-    Ok(async move {
-        if let Err(error) = watched.ready(Interest::PRIORITY).await {
-            tracing::debug!(%error, "cannot watch a connection");
-            std::future::pending::<()>().await;
-        }
-    })
 }
 
 async fn answer(app: Arc<App>, busy: mpsc::Sender<Infallible>, request: Request<Incoming>) -> Response<Body> {

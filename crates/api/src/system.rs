@@ -94,7 +94,7 @@ pub(crate) async fn info(call: Call) -> Reply {
         .put("Plugins", plugins.end())
         .put("MemoryLimit", info.memory_limit)
         .put("SwapLimit", info.swap_limit)
-        .when(!call.since(42), "KernelMemory", false)
+        .when(!call.version.since(42), "KernelMemory", false)
         .put("CpuCfsPeriod", info.cpu_cfs)
         .put("CpuCfsQuota", info.cpu_cfs)
         .put("CPUShares", info.cpu_shares)
@@ -102,8 +102,8 @@ pub(crate) async fn info(call: Call) -> Reply {
         .put("PidsLimit", info.pids_limit)
         .put("IPv4Forwarding", info.ipv4_forwarding)
         // Dhow's rules do not need bridge-nf; old clients warn when these are false.
-        .when(!call.since(50), "BridgeNfIptables", true)
-        .when(!call.since(50), "BridgeNfIp6tables", true)
+        .when(!call.version.since(50), "BridgeNfIptables", true)
+        .when(!call.version.since(50), "BridgeNfIp6tables", true)
         .put("Debug", config.debug)
         .put("NFd", info.fds)
         .put("OomKillDisable", info.oom_kill_disable)
@@ -232,12 +232,14 @@ pub(crate) async fn disk_usage(call: Call) -> Reply {
     let images: Vec<Json> = usage
         .images
         .iter()
-        .map(|(image, shared, containers)| image_show::listed(image, *containers, signed(*shared), &call))
+        .map(|(image, shared, containers)| {
+            image_show::listed(image, *containers, signed(*shared), call.version)
+        })
         .collect();
     let containers: Vec<Json> = usage
         .containers
         .iter()
-        .map(|(view, rw, all)| show::listed(view, &view.spec.image, Some((*rw, *all)), &call, now))
+        .map(|(view, rw, all)| show::listed(view, &view.spec.image, Some((*rw, *all)), call.version, now))
         .collect();
     let volumes: Vec<Json> = usage
         .volumes
@@ -251,7 +253,7 @@ pub(crate) async fn disk_usage(call: Call) -> Reply {
             .when(want("container"), "Containers", containers)
             .when(want("volume"), "Volumes", volumes)
             .when(want("build-cache"), "BuildCache", build_cache(usage.build_cache))
-            .when(!call.since(42), "BuilderSize", usage.build_cache)
+            .when(!call.version.since(42), "BuilderSize", usage.build_cache)
             .end(),
     )
 }

@@ -52,7 +52,7 @@ pub(crate) async fn remove(call: Call) -> Reply {
 pub(crate) async fn prune(call: Call) -> Reply {
     let mut filters = call.filters()?;
     // Before 1.42 a prune took named volumes too.
-    if !call.since(42) {
+    if !call.version.since(42) {
         filters.0.entry("all".to_owned()).or_insert_with(|| vec!["true".to_owned()]);
     }
     let pruned = call.app.engine.volumes().prune(&filters).await?;

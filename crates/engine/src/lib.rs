@@ -123,4 +123,12 @@ impl Engine {
 
     /// Stops taking commands and syncs the journal; containers keep running.
     pub async fn drain(&self) {}
+
+    /// Takes the whole network of this instance away (table, bridges): for a daemon that ends for good, with no container running.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub async fn destroy_network(&self) -> Result<()> {
+        unimplemented!()
+    }
 }

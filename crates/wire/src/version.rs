@@ -24,6 +24,12 @@ impl ApiVersion {
         Self { major: 1, minor }
     }
 
+    /// Whether this is at least `1.<minor>`.
+    #[must_use]
+    pub fn since(self, minor: u16) -> bool {
+        self >= Self::new(minor)
+    }
+
     /// The version if it is served.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ fn root_images_are_named_saved_and_removed() {
         return;
     }
     let daemon = Daemon::start();
-    let id = daemon.dhow(&["inspect", "-f", "{{.Id}}", "busybox"]).ok();
+    let id = daemon.dhow(&["inspect", "-f", "{{.Id}}", "busybox"]).ok().to_owned();
     daemon.dhow(&["tag", "busybox", "reg.example:5000/team/app:2"]).ok();
     let list = daemon.dhow(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
     assert_eq!(
@@ -20,7 +20,7 @@ fn root_images_are_named_saved_and_removed() {
         .dhow(&["save", "-o", tar.to_str().unwrap(), "busybox", "reg.example:5000/team/app:2"])
         .ok()
         .to_owned();
-    let container = daemon.dhow(&["create", "busybox"]).ok();
+    let container = daemon.dhow(&["create", "busybox"]).ok().to_owned();
     daemon.dhow(&["rmi", &id]).fails(1, "conflict");
     daemon.dhow(&["rm", &container]).ok();
     assert!(daemon.dhow(&["rmi", "busybox"]).ok().contains("Untagged: busybox:latest"));

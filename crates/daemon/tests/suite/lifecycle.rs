@@ -32,7 +32,7 @@ fn root_a_container_goes_through_its_states() {
     let state = |name: &str| {
         daemon.dhow(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name]).ok().to_owned()
     };
-    let id = daemon.dhow(&["create", "--name", "a", "busybox", "sleep", "1000"]).ok();
+    let id = daemon.dhow(&["create", "--name", "a", "busybox", "sleep", "1000"]).ok().to_owned();
     assert_eq!(id.len(), 64);
     assert_eq!(state("a"), "created 0");
     assert_eq!(daemon.dhow(&["start", "a"]).ok(), "a");

@@ -168,7 +168,7 @@ fn root_modes_none_host_and_container() {
         ours
     );
     daemon.dhow(&["run", "-d", "--name", "a", "busybox", "sleep", "1000"]).ok();
-    let theirs = daemon.dhow(&["exec", "a", "readlink", "/proc/self/ns/net"]).ok();
+    let theirs = daemon.dhow(&["exec", "a", "readlink", "/proc/self/ns/net"]).ok().to_owned();
     assert_eq!(
         daemon
             .dhow(&["run", "--rm", "--network", "container:a", "busybox", "readlink", "/proc/self/ns/net"])

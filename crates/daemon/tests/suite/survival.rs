@@ -22,7 +22,7 @@ fn root_containers_outlive_the_daemon() {
         .dhow(&["run", "-d", "--name", "stays", "--network", "none", "busybox", "sleep", "1000"])
         .ok()
         .to_owned();
-    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "counter"]).ok();
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "counter"]).ok().to_owned();
     daemon.kill();
     std::thread::sleep(std::time::Duration::from_millis(1500));
     daemon.restart();
