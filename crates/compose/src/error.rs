@@ -51,11 +51,21 @@ pub enum Error {
         source: Box<bollard::errors::Error>,
     },
     /// A service that others wait for did not come up.
-    #[error("dependency failed to start: {0}")]
-    Dependency(String),
+    #[error("dependency failed to start: {why}")]
+    Dependency {
+        /// The container.
+        container: String,
+        /// What became of it.
+        why: String,
+    },
     /// What was waited for did not happen.
-    #[error("{0}")]
-    Wait(String),
+    #[error("{why}")]
+    Wait {
+        /// The container.
+        container: String,
+        /// What became of it.
+        why: String,
+    },
     /// Standard input, output or the terminal failed.
     #[error("terminal: {0}")]
     Terminal(#[from] std::io::Error),

@@ -5,9 +5,15 @@
 //! `apply` runs them. See ARCHITECTURE.md and docs/compose.md.
 #![forbid(unsafe_code)]
 
+pub mod apply;
+pub mod build;
 mod error;
+pub mod labels;
 pub mod load;
 pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod report;
 pub mod units;
 pub mod yaml;
 

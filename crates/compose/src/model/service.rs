@@ -139,9 +139,9 @@ impl Service {
         mode.and_then(|mode| mode.strip_prefix("service:"))
     }
 
-    /// Services whose containers must exist before this one's are made.
+    /// Services whose namespaces or volumes it shares: it must be made anew when they are.
     #[must_use]
-    pub fn creation_dependencies(&self) -> BTreeSet<String> {
+    pub fn shared_dependencies(&self) -> BTreeSet<String> {
         let modes = [&self.network_mode, &self.ipc, &self.pid]
             .into_iter()
             .filter_map(|mode| Self::shared(mode.as_ref()))
@@ -151,8 +151,13 @@ impl Service {
             .iter()
             .filter(|from| !from.starts_with("container:"))
             .map(|from| name_part(from));
-        let links = self.links.iter().map(|link| name_part(link));
-        modes.chain(volumes).chain(links).collect()
+        modes.chain(volumes).collect()
+    }
+
+    /// Services whose containers must exist before this one's are made.
+    #[must_use]
+    pub fn creation_dependencies(&self) -> BTreeSet<String> {
+        self.shared_dependencies().into_iter().chain(self.links.iter().map(|link| name_part(link))).collect()
     }
 
     /// All services it needs.
