@@ -22,6 +22,11 @@ pub mod volumes;
 
 pub use error::{Error, Kind, Result};
 
+// The words of floors below that this API's signatures speak, for `api`, which may not name those floors.
+pub use dhow_net::{Endpoint, Pool, Protocol, Published, Subnet};
+pub use dhow_oci as oci;
+pub use dhow_store::{Image, Volume};
+
 use shared::Shared;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
