@@ -14,7 +14,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Child,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 const SPEC: &str = include_str!("spec.json");
@@ -51,8 +54,9 @@ impl Container {
         spec.process.as_mut().unwrap().args = command(args);
         spec.linux.as_mut().unwrap().cgroups_path = Some(format!("/dhow-shim-test/{name}"));
         let dir = root.join("shim");
-        let (client, child) =
-            Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap().spawn(&dir).unwrap();
+        static LAUNCHER: LazyLock<Launcher> =
+            LazyLock::new(|| Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap());
+        let (client, child) = LAUNCHER.spawn(&dir).unwrap();
         let this = Self {
             root,
             dir,
