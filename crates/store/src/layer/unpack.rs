@@ -63,6 +63,12 @@ fn fail(path: &[u8], cause: impl Into<io::Error>) -> Error {
     .iter()
     .any(|e| errno == Some(e.raw_os_error()));
     let data = error.source.as_ref().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
+    // The tar crate's complaints about numbers have neither.
+    let data = if errno.is_none() && data == Some(io::ErrorKind::Other) {
+        Some(io::ErrorKind::InvalidData)
+    } else {
+        data
+    };
     match (hostile, data) {
         (true, _) | (_, Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)) => {
             Error { kind: Kind::Invalid, ..error }
@@ -176,7 +182,12 @@ impl Unpack {
             return Ok(folder.clone());
         }
         let folder = match self.open_folder(&joined) {
-            Err(e) if e.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
+            // Something is missing, or deleted by a whiteout of this layer.
+            Err(e)
+                if [Errno::NOENT, Errno::NOTDIR]
+                    .iter()
+                    .any(|n| e.raw_os_error() == Some(n.raw_os_error())) =>
+            {
                 for end in 1..=parts.len() {
                     self.make_missing(&parts[..end]).map_err(|e| fail(path, e))?;
                 }
