@@ -1,4 +1,5 @@
-//! How long the store takes: `timing <archive> [<root>]` loads an archive into a fresh data root and prints the steps.
+//! How long the store takes: `timing <archive> [<saved>]` loads an archive into a fresh data root and prints the steps;
+//! the image is then saved to `<saved>`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool")]
 
 use dhow_oci::Platform;
@@ -8,10 +9,7 @@ use std::{fs::File, path::PathBuf, time::Instant};
 fn main() {
     let mut args = std::env::args_os().skip(1);
     let archive = args.next().unwrap();
-    let root = args.next().map_or_else(
-        || std::env::temp_dir().join(format!("store-timing-{}", std::process::id())),
-        PathBuf::from,
-    );
+    let root = std::env::temp_dir().join(format!("store-timing-{}", std::process::id()));
     let store = Store::open(&root).unwrap();
     let now = Instant::now();
     let loaded = store.load(File::open(archive).unwrap(), &Platform::host()).unwrap();
@@ -46,6 +44,12 @@ fn main() {
     let now = Instant::now();
     let layer = store.commit_snapshot(&snapshot, true, None).unwrap();
     println!("commit of nothing {:?} {}", now.elapsed(), layer.diff_id);
+    if let Some(saved) = args.next().map(PathBuf::from) {
+        let names: Vec<_> = image.tags.iter().map(ToString::to_string).collect();
+        let now = Instant::now();
+        store.save(&names, &mut std::io::BufWriter::new(File::create(saved).unwrap())).unwrap();
+        println!("save {:?}", now.elapsed());
+    }
     let now = Instant::now();
     drop(snapshot);
     drop(loaded);

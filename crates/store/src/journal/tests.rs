@@ -113,7 +113,7 @@ fn steps() -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     /// The power fails after any byte: what had been acknowledged is there, nothing else is.
     #[test]

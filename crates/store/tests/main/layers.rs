@@ -139,7 +139,7 @@ fn root_layers_survive_a_restart_and_changed_files_are_noticed() {
     let error = store.write_layer_tar(&layer.diff_id, &mut std::io::sink()).unwrap_err();
     assert_eq!(error.kind, Kind::Internal);
     assert_eq!(store.write_layer_tar(&sha256(b""), &mut std::io::sink()).unwrap_err().kind, Kind::NotFound);
-    assert_eq!(store.sweep(&[layer.diff_id.clone()]).unwrap(), []);
+    assert_eq!(store.sweep(std::slice::from_ref(&layer.diff_id)).unwrap(), []);
     assert_eq!(store.sweep(&[]).unwrap(), [layer]);
     root.assert_clean(0);
 }
