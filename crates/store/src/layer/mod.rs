@@ -1,5 +1,6 @@
 //! Layers: unpacked once, keyed by the digest of their plain tar, `layers/<short id>/{diff,tar-index,meta}`.
 
+mod attributes;
 pub(crate) mod base;
 mod commit;
 pub(crate) mod emit;

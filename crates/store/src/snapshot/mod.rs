@@ -115,9 +115,12 @@ impl Store {
                 .layers
                 .get(diff_id)
                 .ok_or_else(|| Error::absent(operation, format!("{id}: layer {diff_id}")))?;
-            lowers.push(self.0.layer_folder(&held.short).join("diff"));
+            let diff = self.0.layer_folder(&held.short).join("diff");
+            // Overlayfs refuses a folder that is given twice. The upper of two says all that the lower one says.
+            if !lowers.contains(&diff) {
+                lowers.push(diff);
+            }
         }
-        lowers.dedup(); // overlayfs refuses a folder that is given twice in a row; the same layer twice changes nothing
         lowers.push(base::diff(&self.0.root));
         catalog.snapshots.insert(id.to_owned(), diff_ids.to_vec());
         drop(catalog);

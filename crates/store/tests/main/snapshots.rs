@@ -196,3 +196,17 @@ fn root_snapshots_hold_their_layers() {
     root.assert_clean(0);
     assert_eq!(root.list("containers"), Vec::<String>::new());
 }
+
+#[test]
+fn root_a_layer_may_stand_in_an_image_twice() {
+    if !is_root() {
+        return;
+    }
+    let root = Root::new();
+    let store = root.store();
+    let one = crate::support::layer(store, "f", "one").diff_id;
+    let two = crate::support::layer(store, "f", "two").diff_id;
+    let snapshot = store.create_snapshot("c", &[one.clone(), two, one]).unwrap();
+    let mount = snapshot.mount().unwrap();
+    assert_eq!(fs::read_to_string(format!("/proc/self/fd/{}/f", mount.as_raw_fd())).unwrap(), "one");
+}
