@@ -346,3 +346,63 @@ pub(crate) fn resolver(udp: u16, tcp: u16) -> Vec<Change> {
 pub(crate) fn text(plan: &[Change]) -> String {
     plan.iter().map(|change| format!("{change}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pools;
+
+    fn spec(change: impl FnOnce(&mut NetworkSpec)) -> NetworkSpec {
+        let mut spec = NetworkSpec {
+            id: "0".repeat(64),
+            name: "front".into(),
+            bridge: None,
+            pools: vec![pools::pool("172.18.0.0/16".parse().unwrap()), pools::pool("fd00::/64".parse().unwrap())],
+            ipv6: true,
+            internal: false,
+            icc: true,
+            masquerade: true,
+            mtu: 0,
+            host_binding: None,
+            dns: true,
+        };
+        change(&mut spec);
+        spec
+    }
+
+    fn published(host: &str, protocol: Protocol, port: u16, target: &str) -> (Published, SocketAddr) {
+        let target: SocketAddr = target.parse().unwrap();
+        let host_ip = host.parse().unwrap();
+        (Published { container_port: target.port(), protocol, host_ip, host_port: port }, target)
+    }
+
+    #[test]
+    fn the_table() {
+        assert_eq!(text(&base()), include_str!("golden/table.txt"));
+    }
+
+    #[test]
+    fn networks() {
+        let plans = [
+            add_network(&spec(|_| {}), "br-front"),
+            add_network(&spec(|s| s.internal = true), "br-in"),
+            add_network(&spec(|s| (s.icc, s.masquerade) = (false, false)), "br-bare"),
+            remove_network(&spec(|_| {}), "br-front"),
+        ];
+        assert_eq!(plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"), include_str!("golden/networks.txt"));
+    }
+
+    #[test]
+    fn ports() {
+        let ports = [
+            published("0.0.0.0", Protocol::Tcp, 8080, "172.18.0.2:80"),
+            published("::", Protocol::Tcp, 8080, "172.18.0.2:80"),
+            published("::", Protocol::Udp, 53, "[fd00::2]:5353"),
+            published("127.0.0.1", Protocol::Sctp, 9000, "172.18.0.2:9000"),
+            published("fd99::1", Protocol::Tcp, 443, "[fd00::2]:443"),
+            published("::1", Protocol::Tcp, 444, "[fd00::2]:443"),
+        ];
+        let plans = [publish(&ports), unpublish(&ports), resolver(40_001, 40_002)];
+        assert_eq!(plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"), include_str!("golden/ports.txt"));
+    }
+}
