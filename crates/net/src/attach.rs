@@ -202,7 +202,7 @@ impl Net {
     ) -> Result<()> {
         let inner = &*self.inner;
         let mut first: Result<()> = Ok(());
-        let mut resolver = None;
+        let (mut resolver, mut plain) = (None, false);
         {
             let mut books = inner.books();
             for endpoint in endpoints {
@@ -213,6 +213,8 @@ impl Net {
                 let entered = books.network_mut(&endpoint.network).and_then(|entry| {
                     if entry.network.spec.dns {
                         resolver = Some(endpoint.container.clone());
+                    } else {
+                        plain = true;
                     }
                     for address in books::addresses(endpoint).filter(|_| !known) {
                         let pool = entry.pools.iter_mut().find(|pool| pool.contains(address));
@@ -229,6 +231,10 @@ impl Net {
             let served =
                 sandbox::resolver_again(sandbox).and_then(|sockets| inner.dns.serve(&container, sockets));
             first = first.and(served.map_err(|error| Error::kernel("serve names of", container, error)));
+        }
+        if plain {
+            // Its resolv.conf may name the gateway: then the resolver there is to listen again.
+            drop(self.resolvers());
         }
         first.and(publish::restore(inner, endpoints, ports))
     }

@@ -357,7 +357,10 @@ mod tests {
             id: "0".repeat(64),
             name: "front".into(),
             bridge: None,
-            pools: vec![pools::pool("172.18.0.0/16".parse().unwrap()), pools::pool("fd00::/64".parse().unwrap())],
+            pools: vec![
+                pools::pool("172.18.0.0/16".parse().unwrap()),
+                pools::pool("fd00::/64".parse().unwrap()),
+            ],
             ipv6: true,
             internal: false,
             icc: true,
@@ -389,7 +392,10 @@ mod tests {
             add_network(&spec(|s| (s.icc, s.masquerade) = (false, false)), "br-bare"),
             remove_network(&spec(|_| {}), "br-front"),
         ];
-        assert_eq!(plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"), include_str!("golden/networks.txt"));
+        assert_eq!(
+            plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"),
+            include_str!("golden/networks.txt")
+        );
     }
 
     #[test]
@@ -403,6 +409,9 @@ mod tests {
             published("::1", Protocol::Tcp, 444, "[fd00::2]:443"),
         ];
         let plans = [publish(&ports), unpublish(&ports), resolver(40_001, 40_002)];
-        assert_eq!(plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"), include_str!("golden/ports.txt"));
+        assert_eq!(
+            plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"),
+            include_str!("golden/ports.txt")
+        );
     }
 }

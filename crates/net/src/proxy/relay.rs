@@ -293,11 +293,8 @@ impl State {
             let Some(Entry::Flow { fd, listener, client, used }) = self.entries.get_mut(&token) else {
                 return;
             };
-            let length = match recv(&*fd, &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((_, length)) => length,
-                // Nothing listens there (yet): the client hears nothing, as from a dropped packet.
-                Err(_) => return,
-            };
+            // An error: nothing listens there (yet), and the client hears nothing, as from a dropped packet.
+            let Ok((_, length)) = recv(&*fd, &mut *buffer, RecvFlags::DONTWAIT) else { return };
             *used = Instant::now();
             let (listener, client) = (*listener, *client);
             if let Some(Entry::Udp { fd, .. }) = self.entries.get(&listener) {

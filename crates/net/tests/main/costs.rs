@@ -23,12 +23,14 @@ fn root_a_start_is_cheap() {
                 let start = Instant::now();
                 let sandbox = host.net.sandbox(&BTreeMap::new()).unwrap();
                 time("sandbox", start);
-                let container = crate::host::Container { name: format!("c{round}"), sandbox, ends: Vec::new() };
+                let container =
+                    crate::host::Container { name: format!("c{round}"), sandbox, ends: Vec::new() };
                 let wish = container.wish(network);
                 let start = Instant::now();
                 let end = host.net.attach(container.sandbox.as_fd(), &wish).unwrap();
                 time(what, start);
-                let port = Publish { container_port: 80, protocol: Protocol::Tcp, host_ip: None, host_port: (0, 0) };
+                let port =
+                    Publish { container_port: 80, protocol: Protocol::Tcp, host_ip: None, host_port: (0, 0) };
                 let start = Instant::now();
                 host.net.publish(&end, &[port]).unwrap();
                 time("publish", start);

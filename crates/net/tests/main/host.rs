@@ -65,8 +65,15 @@ impl Host {
 
     /// Adds a network, changed by `change`.
     pub(crate) fn spec(&self, name: &str, change: impl FnOnce(&mut NetworkSpec)) -> NetworkSpec {
-        let mut spec = NetworkSpec {
-            id: format!("{name:0<12}{:0>52}", "").replace(|c: char| !c.is_ascii_alphanumeric(), "0"),
+        let mut spec = self.wanted(name);
+        change(&mut spec);
+        self.net.add_network(&spec).unwrap().spec
+    }
+
+    /// What a plain network is.
+    pub(crate) fn wanted(&self, name: &str) -> NetworkSpec {
+        NetworkSpec {
+            id: format!("{name:0<12}{:0>52}", ""),
             name: name.into(),
             bridge: None,
             pools: Vec::new(),
@@ -77,19 +84,11 @@ impl Host {
             mtu: 0,
             host_binding: None,
             dns: true,
-        };
-        change(&mut spec);
-        self.net.add_network(&spec).unwrap().spec
+        }
     }
 
     pub(crate) fn container(&self, name: &str, networks: &[&NetworkSpec]) -> Container {
-        let sandbox = self.net.sandbox(&BTreeMap::new()).unwrap();
-        let mut container = Container { name: name.into(), sandbox, ends: Vec::new() };
-        for network in networks {
-            let end = self.net.attach(container.sandbox.as_fd(), &container.wish(network)).unwrap();
-            container.ends.push(end);
-        }
-        container
+        container(&self.net, name, networks)
     }
 
     /// Names of the links of the host.
@@ -136,6 +135,16 @@ impl Host {
         }
         other
     }
+}
+
+pub(crate) fn container(net: &Net, name: &str, networks: &[&NetworkSpec]) -> Container {
+    let sandbox = net.sandbox(&BTreeMap::new()).unwrap();
+    let mut container = Container { name: name.into(), sandbox, ends: Vec::new() };
+    for network in networks {
+        let end = net.attach(container.sandbox.as_fd(), &container.wish(network)).unwrap();
+        container.ends.push(end);
+    }
+    container
 }
 
 fn open(instance: &str, resolv_conf: &std::path::Path) -> Net {
