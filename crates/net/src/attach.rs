@@ -36,6 +36,7 @@ impl Net {
     /// The books' part: addresses, names of links.
     fn enter(&self, attach: &Attach) -> Result<(Endpoint, bool)> {
         let mut books = self.inner.books();
+        self.inner.settle(&mut books)?;
         let interface = attach.interface.clone().unwrap_or_else(|| books.next_interface(&attach.container));
         let entry = books.network_mut(&attach.network)?;
         let spec = entry.network.spec.clone();

@@ -33,8 +33,10 @@ const PRIORITY_DNAT: i32 = -100;
 const PRIORITY_FILTER: i32 = 0;
 const PRIORITY_SNAT: i32 = 100;
 
-/// The table, its sets and its rules. What is there already is kept, but for the rules, which are written anew, and published ports: those
-/// of containers that still run come back with [`publish`].
+/// The maps of published ports.
+pub(crate) const PORT_MAPS: [&str; 4] = [PORTS4, WILD4, PORTS6, WILD6];
+
+/// The table, its sets and its rules. What is there already is kept, but for the rules, which are written anew.
 pub(crate) fn base() -> Vec<Change> {
     let mut plan = vec![Change::AddTable];
     let sets: [(_, &[Field], &[Field]); 9] = [
@@ -51,7 +53,6 @@ pub(crate) fn base() -> Vec<Change> {
     plan.extend(sets.map(|(set, key, value)| Change::AddSet { set, key, value }));
     plan.push(Change::AddRangeSet { set: SUBNETS4, key: &[Field::IfName, Field::Ipv4] });
     plan.push(Change::AddRangeSet { set: SUBNETS6, key: &[Field::IfName, Field::Ipv6] });
-    plan.extend([PORTS4, WILD4, PORTS6, WILD6].map(|set| Change::FlushSet { set }));
     let chains = [
         (RAW, false, Hook::Prerouting, PRIORITY_RAW),
         (PREROUTING, true, Hook::Prerouting, PRIORITY_DNAT),
@@ -284,6 +285,19 @@ fn service(port: u16) -> [u8; 4] {
     let [high, low] = port.to_be_bytes();
     [high, low, 0, 0]
 }
+
+/// Takes out what is left of earlier daemons.
+pub(crate) fn remove(stale: impl IntoIterator<Item = Element>) -> Vec<Change> {
+    stale.into_iter().map(|(set, key)| Change::DeleteElements { set, keys: vec![key] }).collect()
+}
+
+/// The keys of ports in the maps.
+pub(crate) fn keys(ports: &[(Published, SocketAddr)]) -> impl Iterator<Item = Element> {
+    ports.iter().filter_map(|(port, target)| element(port, *target)).map(|(set, key, _)| (set, key))
+}
+
+/// A map and a key in it.
+pub(crate) type Element = (&'static str, Vec<u8>);
 
 /// Makes ports reachable. Empty if nft cannot do any of them.
 pub(crate) fn publish(ports: &[(Published, SocketAddr)]) -> Vec<Change> {

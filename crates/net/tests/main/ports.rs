@@ -108,6 +108,7 @@ fn root_a_restarted_daemon_takes_over() {
         assert_eq!(app.get(web.v4(), 80).unwrap(), format!("web {}", app.v4()));
         assert!(get(ip("::1"), 8080).is_err(), "the proxy was the daemon's");
         let second = host.reopen();
+        assert!(get(ip("127.0.0.1"), 8080).unwrap().starts_with("web "), "and not for a moment refused");
         assert_eq!(second.add_network(&network).unwrap().spec, network);
         for container in [&web, &app] {
             let ports = if container.name == "web" { ports.as_slice() } else { &[] };
@@ -125,7 +126,15 @@ fn root_a_restarted_daemon_takes_over() {
         assert_eq!(error.object, "Bind for 0.0.0.0:8080 failed: port is already allocated");
         second.release("web", &web.ends, &ports).unwrap();
         second.publish(&new.ends[0], &wanted).unwrap();
-        second.destroy().unwrap();
+        drop(second);
+        // Now `new` ends while there is no daemon, so nobody restores it.
+        let third = host.reopen();
+        third.add_network(&network).unwrap();
+        third.restore(web.sandbox.as_fd(), &web.ends, &[]).unwrap();
+        let other = crate::host::container(&third, "other", &[&network]);
+        assert!(get(ip("127.0.0.1"), 8080).is_err(), "its ports are gone before anyone can get its address");
+        third.publish(&other.ends[0], &wanted).unwrap();
+        third.destroy().unwrap();
     });
 }
 

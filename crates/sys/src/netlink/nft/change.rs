@@ -1,8 +1,11 @@
 //! Changes of a table, and the transaction made of them.
 
-use super::super::message::{ACK, APPEND, CREATE, Message, Reply};
+use super::super::{
+    message::{ACK, APPEND, Attributes, CREATE, DUMP, Message, Reply},
+    socket::Socket,
+};
 use super::expression::{DATA_VALUE, Expression, hex};
-use std::fmt;
+use std::{fmt, io};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 0x10;
@@ -14,6 +17,7 @@ const NEWRULE: u16 = SUBSYSTEM | 6;
 const DELRULE: u16 = SUBSYSTEM | 8;
 const NEWSET: u16 = SUBSYSTEM | 9;
 const NEWSETELEM: u16 = SUBSYSTEM | 12;
+const GETSETELEM: u16 = SUBSYSTEM | 13;
 const DELSETELEM: u16 = SUBSYSTEM | 14;
 const SET_INTERVAL: u32 = 0x4;
 const SET_MAP: u32 = 0x8;
@@ -117,6 +121,22 @@ pub fn transaction(table: &str, changes: &[Change]) -> Message {
     message.extend(&end);
     debug_assert_eq!(message.count(), changes + 1);
     message
+}
+
+/// The keys in a set or map of `table`.
+///
+/// # Errors
+/// Kernel; `ENOENT` if there is no such set.
+pub fn keys(socket: &mut Socket, table: &str, set: &str) -> io::Result<Vec<Vec<u8>>> {
+    let mut message = Message::new(GETSETELEM, DUMP, &[INET, 0, 0, 0]);
+    message.put_str(1, table).put_str(2, set);
+    let mut found = Vec::new();
+    socket.query(&message, |reply| {
+        for (_, element) in reply.attributes(4).nested(3) {
+            found.extend(Attributes(element).nested(1).find(DATA_VALUE).map(<[u8]>::to_vec));
+        }
+    })?;
+    Ok(found)
 }
 
 /// Whether a notice of [`NFT_GROUP`] says that this table was deleted.
