@@ -80,6 +80,8 @@ pub(crate) fn wire(
             optional(&format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", endpoint.interface), "0")?;
         }
         socket.request(&plan(endpoint, index))?;
+        // The barrier of route::link for this end: IPv6 is silent until the kernel has settled the carrier.
+        route::link(&mut socket, &endpoint.interface)?;
         resolver.then(|| resolver_sockets(namespace)).transpose()
     })
 }

@@ -7,13 +7,13 @@ use super::{
     upstream::{Asker, Job, Progress, Route},
     zone::{Record, Zones},
 };
-use crate::Subnet;
+use crate::{Subnet, accept::Acceptor};
 use dhow_sys::netns;
 use rustix::{
     event::{EventfdFlags, Timespec, epoll, eventfd},
     fd::{AsFd, OwnedFd},
     io::Errno,
-    net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with, recvfrom, sendto},
+    net::{RecvFlags, SendFlags, SocketAddrAny, recvfrom, sendto},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(10);
 /// Questions under way at once; more are refused.
 const JOBS: usize = 2048;
+/// Of these, those of one container; and its TCP connections.
+const SHARE: usize = 256;
 /// Packets of one socket before the others have their turn.
 const TURN: usize = 16;
 const WAKE: u64 = 0;
@@ -62,6 +64,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     epoll: Arc<OwnedFd>,
+    acceptor: Acceptor,
     /// The host's namespace.
     home: OwnedFd,
     zones: Zones,
@@ -80,6 +83,8 @@ struct State {
 struct Resolver {
     namespace: Option<Arc<OwnedFd>>,
     only: Option<Subnet>,
+    /// Questions under way and connections.
+    load: usize,
 }
 
 #[derive(Debug)]
@@ -98,6 +103,7 @@ impl Server {
             epoll: Arc::clone(&epoll),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             state: Mutex::new(State {
+                acceptor: Acceptor::new(&epoll),
                 epoll,
                 home: netns::current()?,
                 zones: Zones::default(),
@@ -169,7 +175,7 @@ impl Server {
             state.entries.insert(token, entry);
         }
         let namespace = sockets.namespace.map(Arc::new);
-        state.resolvers.insert(container.to_owned(), Resolver { namespace, only: sockets.only });
+        state.resolvers.insert(container.to_owned(), Resolver { namespace, only: sockets.only, load: 0 });
         Ok(())
     }
 
@@ -282,7 +288,7 @@ impl State {
 
     /// Closes all that belongs to a container.
     fn stop(&mut self, container: &str) {
-        if self.resolvers.remove(container).is_some() {
+        if self.resolvers.contains_key(container) {
             let tokens: Vec<_> = self
                 .entries
                 .iter()
@@ -292,19 +298,20 @@ impl State {
             for token in tokens {
                 drop(self.take(token));
             }
+            self.resolvers.remove(container);
         }
     }
 
     /// Takes an entry out; a closed descriptor leaves epoll by itself.
     fn take(&mut self, token: u64) -> Option<Entry> {
         let entry = self.entries.remove(&token)?;
-        match &entry {
-            Entry::Client { deadline, .. } => drop(self.deadlines.remove(&(*deadline, token))),
-            Entry::Job { deadline, .. } => {
-                self.deadlines.remove(&(*deadline, token));
-                self.jobs -= 1;
-            }
-            Entry::Udp { .. } | Entry::Listener { .. } => {}
+        let (Entry::Client { deadline, .. } | Entry::Job { deadline, .. }) = &entry else {
+            return Some(entry);
+        };
+        self.deadlines.remove(&(*deadline, token));
+        self.jobs -= usize::from(matches!(entry, Entry::Job { .. }));
+        if let Some(resolver) = self.resolvers.get_mut(entry.container()) {
+            resolver.load = resolver.load.saturating_sub(1);
         }
         Some(entry)
     }
@@ -337,14 +344,17 @@ impl State {
     fn accept(&mut self, token: u64) {
         let Some(Entry::Listener { container, fd }) = self.entries.get(&token) else { return };
         let container = container.clone();
-        let Ok((fd, Some(from))) = acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
-            return;
-        };
-        if !self.hears(&container, &from) {
+        let Some((fd, Some(from))) = self.acceptor.accept(fd) else { return };
+        if !self.hears(&container, &from) || self.is_full(&container) {
             return;
         }
         let deadline = Instant::now() + IDLE;
         self.enter(deadline, Entry::Client { container, stream: Stream::new(fd), deadline });
+    }
+
+    /// Whether all, or this container, has as much under way as may be.
+    fn is_full(&self, container: &str) -> bool {
+        self.jobs >= JOBS || self.resolvers.get(container).is_some_and(|resolver| resolver.load >= SHARE)
     }
 
     fn hears(&self, container: &str, from: &SocketAddrAny) -> bool {
@@ -360,6 +370,9 @@ impl State {
         if epoll::add(&self.epoll, entry.fd(), epoll::EventData::new_u64(token), entry.interest()).is_ok() {
             if matches!(entry, Entry::Job { .. }) {
                 self.jobs += 1;
+            }
+            if let Some(resolver) = self.resolvers.get_mut(entry.container()) {
+                resolver.load += 1;
             }
             self.entries.insert(token, entry);
             self.deadlines.insert((deadline, token));
@@ -410,7 +423,7 @@ impl State {
         }
         let code = match self.route(container) {
             Err(code) => code,
-            Ok(_) if self.jobs >= JOBS => Code::Refused,
+            Ok(_) if self.is_full(container) => Code::Refused,
             Ok(route) => match Job::start(packet, asker.clone(), route, &self.home) {
                 None => Code::ServFail,
                 Some(job) => {

@@ -127,7 +127,8 @@ impl Host {
             let index = route::link(&mut socket, "eth0")?.index;
             set(&mut socket, index, 2);
             socket.request(&route::add_default_route(index, [10, 99, 0, 1].into()))?;
-            socket.request(&route::add_default_route(index, "fd99::1".parse().unwrap()))
+            socket.request(&route::add_default_route(index, "fd99::1".parse().unwrap()))?;
+            route::link(&mut socket, "eth0").map(drop)
         })
         .unwrap();
         for link in ["lan-port", "lan"] {
