@@ -30,7 +30,6 @@ pub(crate) fn on_host(test: impl FnOnce(&Host) + Send + 'static) {
         socket.request(&route::set_up(1)).unwrap();
         let host = Host::new();
         test(&host);
-        fs::remove_file(&host.resolv_conf).unwrap();
     });
     if let Err(panic) = host.join() {
         std::panic::resume_unwind(panic);
@@ -41,6 +40,12 @@ pub(crate) struct Host {
     pub(crate) net: Net,
     pub(crate) instance: String,
     pub(crate) resolv_conf: PathBuf,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        fs::remove_file(&self.resolv_conf).unwrap();
+    }
 }
 
 static INSTANCE: AtomicU32 = AtomicU32::new(0);
