@@ -18,6 +18,11 @@ pub mod volumes;
 
 pub use error::{Error, Kind, Result};
 
+// The words of floors below that this API's signatures speak, for `api`, which may not name those floors.
+pub use dhow_net::{Endpoint, Pool, Protocol, Published, Subnet};
+pub use dhow_oci as oci;
+pub use dhow_store::{Image, Volume};
+
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 /// How an engine is set up: `dhowd`'s flags, parsed.
@@ -118,4 +123,12 @@ impl Engine {
 
     /// Stops taking commands and syncs the journal; containers keep running.
     pub async fn drain(&self) {}
+
+    /// Takes the whole network of this instance away (table, bridges): for a daemon that ends for good, with no container running.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub async fn destroy_network(&self) -> Result<()> {
+        unimplemented!()
+    }
 }
