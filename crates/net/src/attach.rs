@@ -10,9 +10,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Names of host links that may be taken before we give up: 28 random bits each.
-const TRIES: usize = 8;
-
 impl Net {
     /// A new network namespace with `lo` up. From a thread of its own kind: the caller's namespace does not change.
     /// `sysctls` are `net.*` values to write in it.
@@ -30,9 +27,8 @@ impl Net {
     /// `Conflict`: address in use; `Invalid`: outside the subnet. Nothing is left then.
     pub fn attach(&self, sandbox: BorrowedFd<'_>, attach: &Attach) -> Result<Endpoint> {
         let (endpoint, dns) = self.enter(attach)?;
-        self.plug(sandbox, &endpoint, dns).map_err(|error| {
+        self.plug(sandbox, &endpoint, dns).inspect_err(|_| {
             self.inner.books().remove_endpoint(&endpoint);
-            error
         })?;
         Ok(endpoint)
     }
@@ -40,6 +36,7 @@ impl Net {
     /// The books' part: addresses, names of links.
     fn enter(&self, attach: &Attach) -> Result<(Endpoint, bool)> {
         let mut books = self.inner.books();
+        self.inner.settle(&mut books)?;
         let interface = attach.interface.clone().unwrap_or_else(|| books.next_interface(&attach.container));
         let entry = books.network_mut(&attach.network)?;
         let spec = entry.network.spec.clone();
@@ -140,8 +137,12 @@ impl Net {
         made.map_err(|error| failed("make link", error))?;
         let resolver = dns && !inner.dns.serves(&endpoint.container);
         let wired = sandbox::wire(sandbox, endpoint, resolver).and_then(|sockets| {
-            // See route::link: without this barrier the first packet may be lost for a second.
-            route::link(&mut inner.route(), name)?;
+            // See route::link: without this barrier the first packet may be lost for a second. The bridge's own carrier follows its first
+            // port's.
+            let mut socket = inner.route();
+            route::link(&mut socket, name)?;
+            route::link(&mut socket, &bridge)?;
+            drop(socket);
             sockets.map_or(Ok(()), |sockets| inner.dns.serve(&endpoint.container, sockets))
         });
         if let Err(error) = wired {
@@ -202,7 +203,7 @@ impl Net {
     ) -> Result<()> {
         let inner = &*self.inner;
         let mut first: Result<()> = Ok(());
-        let mut resolver = None;
+        let (mut resolver, mut plain) = (None, false);
         {
             let mut books = inner.books();
             for endpoint in endpoints {
@@ -213,6 +214,8 @@ impl Net {
                 let entered = books.network_mut(&endpoint.network).and_then(|entry| {
                     if entry.network.spec.dns {
                         resolver = Some(endpoint.container.clone());
+                    } else {
+                        plain = true;
                     }
                     for address in books::addresses(endpoint).filter(|_| !known) {
                         let pool = entry.pools.iter_mut().find(|pool| pool.contains(address));
@@ -229,6 +232,10 @@ impl Net {
             let served =
                 sandbox::resolver_again(sandbox).and_then(|sockets| inner.dns.serve(&container, sockets));
             first = first.and(served.map_err(|error| Error::kernel("serve names of", container, error)));
+        }
+        if plain {
+            // Its resolv.conf may name the gateway: then the resolver there is to listen again.
+            drop(self.resolvers());
         }
         first.and(publish::restore(inner, endpoints, ports))
     }

@@ -7,6 +7,7 @@
 //! the DNS zone are pure. *Apply*: `links`, `sandbox`, `net` send the plans.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod addresses;
 mod attach;
 mod books;
@@ -25,6 +26,7 @@ mod publish;
 mod rules;
 mod sandbox;
 mod subnet;
+mod watch;
 
 pub use config::{Config, Resolvers};
 pub use endpoint::{Attach, Counters, Endpoint};

@@ -3,6 +3,7 @@
 use crate::addresses::Addresses;
 use crate::books::{Books, Entry};
 use crate::dns::{self, ResolvConf};
+use crate::watch::Watch;
 use crate::{
     Config, Error, Network, NetworkSpec, Pool, Resolvers, Result, Subnet, links, pools, rules, sandbox,
 };
@@ -37,11 +38,14 @@ pub(crate) struct Inner {
     books: Mutex<Books>,
     pub(crate) dns: dns::Server,
     pub(crate) proxy: crate::proxy::Proxy,
+    /// Made last, because it looks at all this.
+    watch: Mutex<Option<Watch>>,
 }
 
 impl Net {
     /// Makes the nft table, turns forwarding on, starts the DNS thread. Idempotent: what an earlier daemon of the same instance left is adopted.
-    /// Published ports of before are gone until [`Net::restore`] brings them back.
+    /// Ports an earlier daemon published stay until [`Net::restore`] has claimed them, or the first new endpoint shows that all that were to be
+    /// restored have been.
     ///
     /// # Errors
     /// If the kernel refuses (not root, no nf_tables).
@@ -71,9 +75,15 @@ impl Net {
                 books: Mutex::new(Books::default()),
                 dns,
                 proxy,
+                watch: Mutex::new(None),
             }),
         };
         net.inner.open_table()?;
+        let weak = Arc::downgrade(&net.inner);
+        let repair = move || weak.upgrade().is_some_and(|inner| inner.repair());
+        let watch = Watch::start(net.inner.table.clone(), repair)
+            .map_err(|error| Error::kernel("watch nft table", net.inner.table.clone(), error))?;
+        *net.inner.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         Ok(net)
     }
 
@@ -173,6 +183,7 @@ impl Net {
     pub fn destroy(&self) -> std::result::Result<(), Vec<Error>> {
         let inner = &*self.inner;
         let mut books = inner.books();
+        books.destroyed = true;
         let mut errors = Vec::new();
         for held in std::mem::take(&mut books.held).into_values().flatten() {
             inner.proxy.remove(held.listener);
@@ -229,8 +240,20 @@ impl Inner {
         }
     }
 
+    /// Someone deleted the table: writes it again. Whether there is anything left to watch over. Should the kernel refuse, the next change
+    /// finds the table missing, tries again, and has a caller to tell.
+    fn repair(&self) -> bool {
+        let books = self.books();
+        if books.destroyed {
+            return false;
+        }
+        self.netfilter().request(&nft::transaction(&self.table, &books.table())).ok();
+        true
+    }
+
     /// The table of an earlier daemon is taken over if it is of this version's shape, else made anew.
     fn open_table(&self) -> Result<()> {
+        let mut books = self.books();
         let mut socket = self.netfilter();
         let adopted = socket.request(&nft::transaction(&self.table, &rules::base()));
         let made = adopted.or_else(|error| match error.kind() {
@@ -244,7 +267,23 @@ impl Inner {
             }
             _ => Err(error),
         });
-        made.map_err(|error| Error::kernel("make nft table", self.table.clone(), error))
+        let listed = made.and_then(|()| {
+            for set in rules::PORT_MAPS {
+                books
+                    .stale
+                    .extend(nft::keys(&mut socket, &self.table, set)?.into_iter().map(|key| (set, key)));
+            }
+            Ok(())
+        });
+        listed.map_err(|error| Error::kernel("make nft table", self.table.clone(), error))
+    }
+
+    /// All containers of before that still run have been restored: what else an earlier daemon published leads nowhere, or soon to someone
+    /// else.
+    pub(crate) fn settle(&self, books: &mut Books) -> Result<()> {
+        let stale = std::mem::take(&mut books.stale);
+        self.apply(books, &rules::remove(stale))
+            .map_err(|error| Error::kernel("remove ports of before", self.table.clone(), error))
     }
 
     fn delete_bridge(&self, bridge: &str) -> Result<()> {

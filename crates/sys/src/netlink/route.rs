@@ -40,6 +40,15 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_TABLE: u16 = 15;
 const IFF_UP: u32 = 1;
 
+/// `RTNLGRP_IPV6_IFADDR`: notices of IPv6 addresses, see [`Socket::join`].
+pub const IPV6_ADDRESSES: i32 = 9;
+
+/// The address a notice of [`IPV6_ADDRESSES`] says is usable now.
+#[must_use]
+pub fn usable(notice: Reply<'_>) -> Option<IpAddr> {
+    notice.attributes(8).find(IFA_ADDRESS).and_then(ip).filter(|_| notice.kind == NEWADDR)
+}
+
 /// A link as the kernel describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
@@ -86,10 +95,10 @@ fn ifinfomsg(index: u32, flags: u32, change: u32) -> [u8; 16] {
     bytes
 }
 
-/// A bridge that is up. `EEXIST` if the name is taken.
+/// A bridge, down. `EEXIST` if the name is taken.
 #[must_use]
 pub fn add_bridge(name: &str, mac: [u8; 6], mtu: u32) -> Message {
-    let mut message = Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
+    let mut message = Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfomsg(0, 0, 0));
     message.put_str(IFLA_IFNAME, name).put(IFLA_ADDRESS, &mac);
     if mtu != 0 {
         message.put_u32(IFLA_MTU, mtu);
