@@ -78,12 +78,12 @@ async fn fetch(
             line(blob.digest.short(), "Already exists".to_owned());
         } else {
             line(blob.digest.short(), "Pulling fs layer".to_owned());
-            missing.push((blob, diff_id));
+            missing.push((blob.clone(), diff_id.clone()));
         }
     }
     stream::iter(missing)
         .map(|(blob, diff_id)| async move {
-            layer::pull(session, store, image, blob, diff_id, progress).await?;
+            layer::pull(session, store, image, &blob, &diff_id, progress).await?;
             line(blob.digest.short(), "Pull complete".to_owned());
             Ok::<_, Error>(())
         })
