@@ -1,0 +1,77 @@
+//! The contained program.
+
+use std::fs;
+use std::process::ExitCode;
+
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    match args.get(1).map_or("", String::as_str) {
+        "exit" => ExitCode::from(args[2].parse::<u8>().unwrap()),
+        "cat" => {
+            for path in &args[2..] {
+                match fs::read_to_string(path) {
+                    Ok(text) => print!("{text}"),
+                    Err(e) => println!("{path}: {}", e.kind()),
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        "ls" => {
+            for path in &args[2..] {
+                match fs::read_dir(path) {
+                    Ok(entries) => {
+                        let mut names: Vec<_> =
+                            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+                        names.sort();
+                        println!("{}", names.join(" "));
+                    }
+                    Err(e) => println!("{path}: {}", e.kind()),
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        "fds" => {
+            let mut names: Vec<_> = fs::read_dir("/proc/self/fd")
+                .unwrap()
+                .map(|e| e.unwrap().path())
+                .filter(|p| !fs::read_link(p).is_ok_and(|t| t.to_string_lossy().contains("/fd")))
+                .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            println!("{}", names.join(" "));
+            ExitCode::SUCCESS
+        }
+        "write" => match fs::write(&args[2], &args[3]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                println!("{}", e.raw_os_error().unwrap());
+                ExitCode::FAILURE
+            }
+        },
+        "pwd" => {
+            println!("{}", std::env::current_dir().unwrap().display());
+            ExitCode::SUCCESS
+        }
+        "env" => {
+            std::env::vars().for_each(|(k, v)| println!("{k}={v}"));
+            ExitCode::SUCCESS
+        }
+        "links" => {
+            for path in &args[2..] {
+                println!("{}", fs::read_link(path).unwrap().display());
+            }
+            ExitCode::SUCCESS
+        }
+        "tty" => {
+            use std::io::IsTerminal;
+            println!("{} {}", std::io::stdin().is_terminal(), fs::File::open("/dev/tty").is_ok());
+            ExitCode::SUCCESS
+        }
+        "hold" => loop {
+            std::thread::park();
+        },
+        other => {
+            println!("unknown word {other:?}");
+            ExitCode::from(99)
+        }
+    }
+}
