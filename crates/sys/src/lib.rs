@@ -12,6 +12,9 @@ pub mod signals;
 // Network side (net's author):
 pub mod netlink;
 pub mod netns;
+// The shim's author:
+pub mod pidfd_signal;
+pub mod sigaction;
 
 /// The kernel's word for a failed call that returned `-1`.
 fn errno() -> rustix::io::Errno {
