@@ -11,8 +11,21 @@ use std::{collections::BTreeMap, path::Path};
 /// A source file past this many lines (tests not counted) fails.
 const FILE_LIMIT: usize = 700;
 /// Licences that a dependency may have; any one of an expression's alternatives.
-const LICENCES: &[&str] =
-    &["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "0BSD", "Unicode-3.0", "Unlicense", "CDLA-Permissive-2.0", "CC0-1.0", "MIT-0", "BSL-1.0"];
+const LICENCES: &[&str] = &[
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "0BSD",
+    "Unicode-3.0",
+    "Unlicense",
+    "CDLA-Permissive-2.0",
+    "CC0-1.0",
+    "MIT-0",
+    "BSL-1.0",
+];
 
 /// Runs every check.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -25,12 +38,30 @@ pub(crate) fn run() -> anyhow::Result<()> {
         sizes(&root().join("crates"))
     })?;
     step("lints", || {
-        shell::run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--target", &triple(), "--", "-D", "warnings"]))
+        shell::run(cargo().args([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--target",
+            &triple(),
+            "--",
+            "-D",
+            "warnings",
+        ]))
     })
 }
 
 fn metadata() -> anyhow::Result<Value> {
-    let text = output(cargo().args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &triple()]))?;
+    let text = output(cargo().args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--filter-platform",
+        &triple(),
+    ]))?;
     serde_json::from_str(&text).context("reading cargo metadata")
 }
 
@@ -52,9 +83,12 @@ fn allowed(table: &str) -> BTreeMap<String, Vec<String>> {
 /// Every edge between our crates must be in the table.
 fn walls(metadata: &Value) -> anyhow::Result<()> {
     let page = root().join("ARCHITECTURE.md");
-    let table = allowed(&std::fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?);
+    let table =
+        allowed(&std::fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?);
     let mut broken = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten().filter(|package| package["source"].is_null()) {
+    for package in
+        metadata["packages"].as_array().into_iter().flatten().filter(|package| package["source"].is_null())
+    {
         let name = room(package["name"].as_str().unwrap_or_default());
         let Some(uses) = table.get(name) else {
             broken.push(format!("{name} is not in the table"));
@@ -77,17 +111,25 @@ fn room(package: &str) -> &str {
 
 fn licences(metadata: &Value) -> anyhow::Result<()> {
     let mut refused = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten().filter(|package| !package["source"].is_null()) {
+    for package in
+        metadata["packages"].as_array().into_iter().flatten().filter(|package| !package["source"].is_null())
+    {
         let expression = package["license"].as_str().unwrap_or_default();
         let fine = expression.split(['/', '(', ')']).flat_map(|part| part.split(" OR ")).any(|alternative| {
-            let mut parts = alternative.split(" AND ").map(str::trim).filter(|part| !part.is_empty()).peekable();
-            parts.peek().is_some() && parts.all(|part| LICENCES.contains(&part.trim_end_matches(" WITH LLVM-exception")))
+            let mut parts =
+                alternative.split(" AND ").map(str::trim).filter(|part| !part.is_empty()).peekable();
+            parts.peek().is_some()
+                && parts.all(|part| LICENCES.contains(&part.trim_end_matches(" WITH LLVM-exception")))
         });
         if !fine {
             refused.push(format!("{}: {expression:?}", package["name"].as_str().unwrap_or_default()));
         }
     }
-    if refused.is_empty() { Ok(()) } else { bail!("licences that are not on the list:\n{}", refused.join("\n")) }
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        bail!("licences that are not on the list:\n{}", refused.join("\n"))
+    }
 }
 
 fn sizes(folder: &Path) -> anyhow::Result<()> {
@@ -123,7 +165,9 @@ mod tests {
 
     #[test]
     fn the_table_is_read() {
-        let table = allowed("| Floor | Crate | Room | May use |\n|---|---|---|---|\n| 1 | `net` | bridges | `sys` `oci` |\n| 0 | `sys` | calls | – |\n");
+        let table = allowed(
+            "| Floor | Crate | Room | May use |\n|---|---|---|---|\n| 1 | `net` | bridges | `sys` `oci` |\n| 0 | `sys` | calls | – |\n",
+        );
         assert_eq!(table["net"], ["sys", "oci"]);
         assert!(table["sys"].is_empty());
     }

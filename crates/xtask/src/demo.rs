@@ -35,9 +35,15 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
         command
     };
     step("building the images", || shell::run(&mut compose(&["build"])))?;
-    step("starting the application, until all is healthy", || shell::run(&mut compose(&["up", "-d", "--wait"])))?;
+    step("starting the application, until all is healthy", || {
+        shell::run(&mut compose(&["up", "-d", "--wait"]))
+    })?;
     let address = format!("127.0.0.1:{port}");
-    let outcome = if check { step("driving the page", || check_page(&address)) } else { show(&address, &mut interrupt) };
+    let outcome = if check {
+        step("driving the page", || check_page(&address))
+    } else {
+        show(&address, &mut interrupt)
+    };
     step("taking everything down", || shell::run(&mut compose(&["down", "-v"])))?;
     outcome
 }
@@ -74,8 +80,10 @@ fn check_page(address: &str) -> anyhow::Result<()> {
     let events = http::events(address, "/events", 10)?;
     let mut last = 0;
     for event in &events {
-        let event: Value = serde_json::from_str(event).with_context(|| format!("an event that is not JSON: {event}"))?;
-        let number = |key: &str| event[key].as_f64().with_context(|| format!("an event without {key}: {event}"));
+        let event: Value =
+            serde_json::from_str(event).with_context(|| format!("an event that is not JSON: {event}"))?;
+        let number =
+            |key: &str| event[key].as_f64().with_context(|| format!("an event without {key}: {event}"));
         let (low, mean, high) = (number("min")?, number("mean")?, number("max")?);
         ensure!(low <= mean && mean <= high, "a window whose mean is outside its range: {event}");
         let count = event["processed"].as_u64().context("an event without a count")?;
@@ -94,8 +102,16 @@ fn check_page(address: &str) -> anyhow::Result<()> {
     let sensors = summary["sensors"].as_object().context("a summary without sensors")?;
     let sum: u64 = sensors.values().filter_map(|sensor| sensor["count"].as_u64()).sum();
     let processed = summary["processed"].as_u64().unwrap_or(0);
-    ensure!(sensors.len() == 3 && sum == processed, "three sensors' counts should add up to {processed}: {summary}");
-    say(&format!("   {} windows, {processed} readings of {} sensors, {} alerts", events.len(), sensors.len(), summary["alerts"].as_array().map_or(0, Vec::len)));
+    ensure!(
+        sensors.len() == 3 && sum == processed,
+        "three sensors' counts should add up to {processed}: {summary}"
+    );
+    say(&format!(
+        "   {} windows, {processed} readings of {} sensors, {} alerts",
+        events.len(),
+        sensors.len(),
+        summary["alerts"].as_array().map_or(0, Vec::len)
+    ));
     Ok(())
 }
 

@@ -19,7 +19,18 @@ pub(crate) fn run_quietly() -> anyhow::Result<PathBuf> {
     step("building release programs", || {
         for (package, program, pie) in PROGRAMS {
             let mut build = cargo();
-            build.args(["rustc", "--quiet", "--release", "--locked", "--target", &triple(), "-p", package, "--bin", program]);
+            build.args([
+                "rustc",
+                "--quiet",
+                "--release",
+                "--locked",
+                "--target",
+                &triple(),
+                "-p",
+                package,
+                "--bin",
+                program,
+            ]);
             if !pie {
                 build.args(["--", "-C", "relocation-model=static"]);
             }

@@ -78,7 +78,10 @@ impl Engine {
     /// `dhow …` against it.
     pub(crate) fn dhow(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join("dhow"));
-        command.env_remove("DOCKER_HOST").env("DHOW_HOST", format!("unix://{}", self.socket().display())).args(args);
+        command
+            .env_remove("DOCKER_HOST")
+            .env("DHOW_HOST", format!("unix://{}", self.socket().display()))
+            .args(args);
         command
     }
 

@@ -26,7 +26,8 @@ pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptab
 /// Installs what is missing.
 pub(crate) fn ensure(needs: &[Need]) -> anyhow::Result<()> {
     target()?;
-    let missing: Vec<&str> = needs.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        needs.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -34,7 +35,10 @@ pub(crate) fn ensure(needs: &[Need]) -> anyhow::Result<()> {
         bail!("these packages are missing and only root can install them: {}", missing.join(" "));
     }
     if !has("apt-get") {
-        bail!("these programs are missing and this machine has no apt-get to install them: {}", missing.join(" "));
+        bail!(
+            "these programs are missing and this machine has no apt-get to install them: {}",
+            missing.join(" ")
+        );
     }
     step(&format!("installing {}", missing.join(" ")), || {
         let apt = || {

@@ -8,6 +8,7 @@ mod dist;
 mod engine;
 mod http;
 mod install;
+mod peer;
 mod shell;
 mod test;
 

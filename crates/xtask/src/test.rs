@@ -31,5 +31,9 @@ fn docker_cli() -> anyhow::Result<()> {
         return Ok(());
     }
     install::ensure(&[("docker", "docker.io")])?;
-    if shell::has("docker") { Ok(()) } else { bail!("no docker command line: install docker-cli or docker.io") }
+    if shell::has("docker") {
+        Ok(())
+    } else {
+        bail!("no docker command line: install docker-cli or docker.io")
+    }
 }
