@@ -10,9 +10,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Names of host links that may be taken before we give up: 28 random bits each.
-const TRIES: usize = 8;
-
 impl Net {
     /// A new network namespace with `lo` up. From a thread of its own kind: the caller's namespace does not change.
     /// `sysctls` are `net.*` values to write in it.
@@ -30,9 +27,8 @@ impl Net {
     /// `Conflict`: address in use; `Invalid`: outside the subnet. Nothing is left then.
     pub fn attach(&self, sandbox: BorrowedFd<'_>, attach: &Attach) -> Result<Endpoint> {
         let (endpoint, dns) = self.enter(attach)?;
-        self.plug(sandbox, &endpoint, dns).map_err(|error| {
+        self.plug(sandbox, &endpoint, dns).inspect_err(|_| {
             self.inner.books().remove_endpoint(&endpoint);
-            error
         })?;
         Ok(endpoint)
     }
@@ -140,8 +136,12 @@ impl Net {
         made.map_err(|error| failed("make link", error))?;
         let resolver = dns && !inner.dns.serves(&endpoint.container);
         let wired = sandbox::wire(sandbox, endpoint, resolver).and_then(|sockets| {
-            // See route::link: without this barrier the first packet may be lost for a second.
-            route::link(&mut inner.route(), name)?;
+            // See route::link: without this barrier the first packet may be lost for a second. The bridge's own carrier follows its first
+            // port's.
+            let mut socket = inner.route();
+            route::link(&mut socket, name)?;
+            route::link(&mut socket, &bridge)?;
+            drop(socket);
             sockets.map_or(Ok(()), |sockets| inner.dns.serve(&endpoint.container, sockets))
         });
         if let Err(error) = wired {

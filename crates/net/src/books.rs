@@ -35,6 +35,8 @@ pub(crate) struct Books {
     pub(crate) endpoints: HashMap<String, Vec<Endpoint>>,
     pub(crate) ports: PortBook,
     pub(crate) held: BTreeMap<String, Vec<Held>>,
+    /// All was taken away on purpose: the table is not to come back.
+    pub(crate) destroyed: bool,
 }
 
 impl Books {

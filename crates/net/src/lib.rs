@@ -25,6 +25,7 @@ mod publish;
 mod rules;
 mod sandbox;
 mod subnet;
+mod watch;
 
 pub use config::{Config, Resolvers};
 pub use endpoint::{Attach, Counters, Endpoint};

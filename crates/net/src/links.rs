@@ -3,7 +3,7 @@
 use crate::sandbox::optional;
 use crate::{Error, NetworkSpec, Result, Subnet};
 use dhow_sys::netlink::{
-    Message, Socket,
+    Socket,
     route::{self, Link},
 };
 use std::{
@@ -47,19 +47,21 @@ pub(crate) fn ensure_bridge(
     // Published on 127.0.0.1: its packets leave by this link. The raw chain keeps others from using that.
     fs::write(format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"), "1")?;
     let v6 = addresses.iter().any(|(address, _)| address.is_ipv6());
-    optional(&format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), if v6 { "0" } else { "1" })?;
-    let mut steps: Option<Message> = None;
+    let sysctl = |name_of: &str, value| optional(&format!("/proc/sys/net/ipv6/conf/{name}/{name_of}"), value);
+    if !link.up {
+        // Looking for duplicates of its link-local address, it could not find containers for the first seconds.
+        sysctl("accept_dad", "0")?;
+    }
+    sysctl("disable_ipv6", if v6 { "0" } else { "1" })?;
     for (address, prefix) in addresses {
-        let step = route::add_address(link.index, *address, *prefix);
-        match socket.request(&step) {
+        match socket.request(&route::add_address(link.index, *address, *prefix)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
     }
     if !link.up {
-        steps.get_or_insert_with(|| route::set_up(link.index));
+        socket.request(&route::set_up(link.index))?;
     }
-    steps.map_or(Ok(()), |steps| socket.request(&steps))?;
     Ok(link)
 }
 

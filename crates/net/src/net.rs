@@ -3,6 +3,7 @@
 use crate::addresses::Addresses;
 use crate::books::{Books, Entry};
 use crate::dns::{self, ResolvConf};
+use crate::watch::Watch;
 use crate::{
     Config, Error, Network, NetworkSpec, Pool, Resolvers, Result, Subnet, links, pools, rules, sandbox,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     books: Mutex<Books>,
     pub(crate) dns: dns::Server,
     pub(crate) proxy: crate::proxy::Proxy,
+    /// Made last, because it looks at all this.
+    watch: Mutex<Option<Watch>>,
 }
 
 impl Net {
@@ -71,9 +74,15 @@ impl Net {
                 books: Mutex::new(Books::default()),
                 dns,
                 proxy,
+                watch: Mutex::new(None),
             }),
         };
         net.inner.open_table()?;
+        let weak = Arc::downgrade(&net.inner);
+        let repair = move || weak.upgrade().is_some_and(|inner| inner.repair());
+        let watch = Watch::start(net.inner.table.clone(), repair)
+            .map_err(|error| Error::kernel("watch nft table", net.inner.table.clone(), error))?;
+        *net.inner.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         Ok(net)
     }
 
@@ -173,6 +182,7 @@ impl Net {
     pub fn destroy(&self) -> std::result::Result<(), Vec<Error>> {
         let inner = &*self.inner;
         let mut books = inner.books();
+        books.destroyed = true;
         let mut errors = Vec::new();
         for held in std::mem::take(&mut books.held).into_values().flatten() {
             inner.proxy.remove(held.listener);
@@ -227,6 +237,17 @@ impl Inner {
             }
             done => done,
         }
+    }
+
+    /// Someone deleted the table: writes it again. Whether there is anything left to watch over. Should the kernel refuse, the next change
+    /// finds the table missing, tries again, and has a caller to tell.
+    fn repair(&self) -> bool {
+        let books = self.books();
+        if books.destroyed {
+            return false;
+        }
+        self.netfilter().request(&nft::transaction(&self.table, &books.table())).ok();
+        true
     }
 
     /// The table of an earlier daemon is taken over if it is of this version's shape, else made anew.

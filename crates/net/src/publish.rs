@@ -35,9 +35,9 @@ impl Net {
             match reserve(&mut books, endpoint, wanted, binding) {
                 Ok(some) => reserved.extend(some),
                 Err(error) => {
-                    reserved
-                        .iter()
-                        .for_each(|(held, _)| drop(books.ports.free(&endpoint.container, &held.port)));
+                    for (held, _) in &reserved {
+                        books.ports.free(&endpoint.container, &held.port);
+                    }
                     return Err(error);
                 }
             }

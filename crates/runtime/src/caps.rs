@@ -66,15 +66,6 @@ pub(crate) fn set(field: &str, names: &[String], available: u64) -> Result<u64, 
     })
 }
 
-/// Names of a set.
-pub(crate) fn names(bits: u64) -> impl Iterator<Item = String> {
-    NAMES
-        .iter()
-        .enumerate()
-        .filter(move |(index, _)| bits & 1 << index != 0)
-        .map(|(_, name)| format!("CAP_{name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +84,5 @@ mod tests {
         assert_eq!(bit("CHOWN"), None);
         assert_eq!(set("bounding", &["CAP_SYS_ADMIN".into(), "CAP_CHOWN".into()], 1).unwrap(), 1);
         assert!(set("bounding", &["CAP_NONE".into()], u64::MAX).is_err());
-        assert_eq!(names(0b101).collect::<Vec<_>>(), ["CAP_CHOWN", "CAP_DAC_READ_SEARCH"]);
     }
 }

@@ -203,10 +203,20 @@ fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
 
 /// Makes the writable layer's folders with the owner and mode of the image's root.
 fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let stat = overlay.lowest.as_ref().map(rustix::fs::stat).transpose();
-    let stat = stat.map_err(|e| {
-        Error::os("stat layer", overlay.lowest.as_deref().unwrap_or(Path::new("")).display(), e)
-    })?;
+    let stat = overlay.top.as_ref().map(rustix::fs::stat).transpose();
+    let stat = stat
+        .map_err(|e| Error::os("stat layer", overlay.top.as_deref().unwrap_or(Path::new("")).display(), e))?;
+    if overlay.volatile {
+        // The mark of an earlier volatile mount: the kernel refuses another one, as a power cut may have been between. Nobody counts on
+        // this content outliving one.
+        let mark = overlay.work.join("work/incompat/volatile");
+        match std::fs::remove_dir_all(&mark) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", mark.display(), &e));
+            }
+            _ => {}
+        }
+    }
     for (path, is_upper) in [(&overlay.upper, true), (&overlay.work, false)] {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
             Ok(()) => made.push(path.clone()),
@@ -284,8 +294,9 @@ impl Process {
         self.waiting = false;
         // It may have ended by itself; then the signal has nobody to go to, and the wait collects it.
         pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
-        rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED))
-            .map_or((), |_status| ());
+        let reaped =
+            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
+        reaped.unwrap_or_default();
         self.mount_namespace = None;
         drop(std::mem::take(&mut self.made));
     }

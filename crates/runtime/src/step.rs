@@ -44,7 +44,7 @@ record!(/// One resource limit.
 Limit { resource: u32, soft: u64, hard: u64, name: CString });
 
 record!(/// Where the overlay's writable layer is, made before the clone.
-Overlay { upper: PathBuf, work: PathBuf, lowest: Option<PathBuf> });
+Overlay { upper: PathBuf, work: PathBuf, top: Option<PathBuf>, volatile: bool });
 
 record!(/// Who the program runs as, and what it runs.
 Program {

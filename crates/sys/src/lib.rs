@@ -13,7 +13,6 @@ pub mod signals;
 pub mod netlink;
 pub mod netns;
 // The shim's author:
-pub mod pidfd_signal;
 pub mod sigaction;
 
 /// The kernel's word for a failed call that returned `-1`.

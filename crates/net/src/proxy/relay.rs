@@ -130,9 +130,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.lock().ending = true;
         // The counter of an eventfd overflows only after 2⁶⁴ writes.
-        drop(rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes()));
+        rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes()).ok();
         if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+            thread.join().ok();
         }
     }
 }
@@ -202,7 +202,7 @@ impl State {
             let Ok(container) = dial(target, SocketType::STREAM) else { continue };
             for end in [&client, &container] {
                 // Only a matter of speed.
-                drop(sockopt::set_tcp_nodelay(end, true));
+                sockopt::set_tcp_nodelay(end, true).ok();
             }
             let pair = self.token();
             self.token();
@@ -270,7 +270,7 @@ impl State {
             };
             if let Some(Entry::Flow { fd, used, .. }) = self.entries.get_mut(&flow) {
                 *used = Instant::now();
-                drop(send(fd, &buffer[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL));
+                send(fd, &buffer[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
             }
         }
     }
@@ -301,7 +301,7 @@ impl State {
             *used = Instant::now();
             let (listener, client) = (*listener, *client);
             if let Some(Entry::Udp { fd, .. }) = self.entries.get(&listener) {
-                drop(sendto(fd, &buffer[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &client));
+                sendto(fd, &buffer[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &client).ok();
             }
         }
     }

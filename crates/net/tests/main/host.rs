@@ -121,6 +121,7 @@ impl Host {
             socket.request(&route::add_address(index, v6, 64)).unwrap();
             socket.request(&route::set_up(index)).unwrap();
         };
+        fs::write("/proc/sys/net/ipv6/conf/lan/accept_dad", "0").unwrap();
         set(&mut socket, bridge, 1);
         netns::within(other.as_fd(), || {
             let mut socket = Socket::open(Family::Route)?;
@@ -130,7 +131,9 @@ impl Host {
             socket.request(&route::add_default_route(index, "fd99::1".parse().unwrap()))
         })
         .unwrap();
-        route::link(&mut socket, "lan-port").unwrap();
+        for link in ["lan-port", "lan"] {
+            route::link(&mut socket, link).unwrap();
+        }
         other
     }
 }

@@ -93,13 +93,16 @@ fn set_up<'a>(inherited: &Inherited<'a>) -> Done<'a, Never> {
     for step in &body.steps {
         walker.step(step)?;
     }
-    if let Some(terminal) = walker.slave.take() {
+    let (master, slave) = (walker.master.take(), walker.slave.take());
+    // No folder stays open that a working directory could name.
+    drop(walker);
+    if let Some(terminal) = slave {
         attach_terminal(terminal.as_fd())?;
     }
     finish::identity(&body.program)?;
-    wire::send(inherited.parent.as_fd(), &Record::ready(), walker.master.as_ref().map(AsFd::as_fd))
+    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
-    walker.master = None;
+    drop(master);
     if !wire::wait_go(inherited.parent.as_fd()) {
         exit_now(3);
     }

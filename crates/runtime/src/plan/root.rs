@@ -50,7 +50,7 @@ pub(super) fn steps(
     source(spec, options, host, body)?;
     let mut late = Vec::new();
     for mount in &spec.mounts {
-        let step = mounts::compile(mount, &place, host, &mut late)?;
+        let step = mounts::compile(mount, place, host, &mut late)?;
         body.steps.push(step);
     }
     if let Some(init) = &options.init {
@@ -112,8 +112,12 @@ fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) ->
             if lowers.is_empty() {
                 return Err(Error::invalid("rootfs", "an overlay needs a lower layer"));
             }
-            body.overlay =
-                Some(Overlay { upper: upper.clone(), work: work.clone(), lowest: lowers.first().cloned() });
+            body.overlay = Some(Overlay {
+                upper: upper.clone(),
+                work: work.clone(),
+                top: lowers.first().cloned(),
+                volatile: *volatile,
+            });
             let step = if host.kernel >= (6, 8) {
                 let lowers = lowers.iter().map(|lower| path(lower)).collect::<Result<_, _>>()?;
                 Step::Overlay { lowers, upper: path(upper)?, work: path(work)?, volatile: *volatile }

@@ -47,8 +47,11 @@ impl Box {
             work: dir.join("work"),
             volatile: true,
         };
+        let host = Host::observe().unwrap();
+        let caps = spec.process.as_ref().unwrap().capabilities.as_ref().unwrap().bounding.clone();
+        spec.linux.as_mut().unwrap().seccomp = Some(dhow_runtime::seccomp::docker_default(&caps, &host));
         let options = Options { rootfs: overlay, netns_passed: false, make_cwd: true, init: None };
-        Self { dir, name, spec, options, host: Host::observe().unwrap() }
+        Self { dir, name, spec, options, host }
     }
 
     pub(crate) fn process(&mut self) -> &mut dhow_oci::runtime::Process {

@@ -66,6 +66,18 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             println!("{} {}", std::io::stdin().is_terminal(), fs::File::open("/dev/tty").is_ok());
             ExitCode::SUCCESS
         }
+        "calls" => {
+            let errno =
+                |result: rustix::io::Result<()>| result.err().map_or(0, rustix::io::Errno::raw_os_error);
+            let mount =
+                rustix::mount::mount("none", "/tmp", "tmpfs", rustix::mount::MountFlags::empty(), None);
+            println!("mount {}", errno(mount));
+            println!(
+                "clone3 {}",
+                dhow_sys::clone::clone3(0, None).err().map_or(0, rustix::io::Errno::raw_os_error)
+            );
+            ExitCode::SUCCESS
+        }
         "hold" => loop {
             std::thread::park();
         },

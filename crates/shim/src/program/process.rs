@@ -99,8 +99,7 @@ impl Process {
         if self.exit.is_some() {
             return Err(Errno::SRCH);
         }
-        dhow_sys::pidfd_signal::pidfd_send_signal(self.process.pidfd(), signal)
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        dhow_sys::signals::pidfd_send_signal(self.process.pidfd(), signal)
     }
 
     /// Takes the exit status, if there is one, and the output that was left.

@@ -86,10 +86,10 @@ fn ifinfomsg(index: u32, flags: u32, change: u32) -> [u8; 16] {
     bytes
 }
 
-/// A bridge that is up. `EEXIST` if the name is taken.
+/// A bridge, down. `EEXIST` if the name is taken.
 #[must_use]
 pub fn add_bridge(name: &str, mac: [u8; 6], mtu: u32) -> Message {
-    let mut message = Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
+    let mut message = Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfomsg(0, 0, 0));
     message.put_str(IFLA_IFNAME, name).put(IFLA_ADDRESS, &mac);
     if mtu != 0 {
         message.put_u32(IFLA_MTU, mtu);

@@ -5,7 +5,7 @@ use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     io::Errno,
     net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink, recv, send, socket_with,
         sockopt,
     },
 };
@@ -119,6 +119,8 @@ impl Socket {
     /// # Errors
     /// As [`setsockopt(2)`](https://man7.org/linux/man-pages/man2/setsockopt.2.html).
     pub fn join(&self, group: libc::c_int) -> io::Result<()> {
+        // Without a port of its own it would be taken for the sender of every notice, and left out.
+        bind(&self.fd, &netlink::SocketAddrNetlink::new(0, 0))?;
         set_option(self.fd.as_fd(), ADD_MEMBERSHIP, group)
     }
 
