@@ -109,7 +109,11 @@ impl From<dhow_runtime::Error> for Error {
 
 /// An I/O failure with what was being done to what.
 pub(crate) fn io(operation: &str, object: impl fmt::Display, source: std::io::Error) -> Error {
-    Error { kind: Kind::Internal, message: format!("{operation} {object}: {source}"), source: Some(Box::new(source)) }
+    Error {
+        kind: Kind::Internal,
+        message: format!("{operation} {object}: {source}"),
+        source: Some(Box::new(source)),
+    }
 }
 
 /// One sentence of a failure of the machine room.

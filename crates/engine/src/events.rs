@@ -12,9 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 const KEPT: usize = 1024;
 
 /// Nanoseconds since the epoch. Zero means never (docker prints `0001-01-01T00:00:00Z`).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 pub struct Time(pub i64);
 
 impl Time {
@@ -83,7 +81,8 @@ impl Events {
         attributes: [(&str, &str); N],
     ) {
         let attributes = attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let event = Event { kind, action: action.to_owned(), id: id.to_owned(), attributes, time: Time::now() };
+        let event =
+            Event { kind, action: action.to_owned(), id: id.to_owned(), attributes, time: Time::now() };
         self.emit(event);
     }
 
@@ -115,7 +114,9 @@ impl Events {
             }
             let end = async {
                 match until.map(|t| t.0.saturating_sub(Time::now().0)) {
-                    Some(left) => tokio::time::sleep(std::time::Duration::from_nanos(left.max(0) as u64)).await,
+                    Some(left) => {
+                        tokio::time::sleep(std::time::Duration::from_nanos(left.max(0) as u64)).await
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -144,8 +145,20 @@ impl Events {
 }
 
 const KNOWN: [&str; 14] = [
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 /// Whether an event passes docker's filters.
@@ -157,15 +170,21 @@ fn matches(event: &Event, filters: &Filters) -> bool {
     let name = event.attributes.get("name").map_or("", String::as_str);
     let actor = |kind: &str| {
         one_of(kind, &|v| {
-            event.kind == kind && (event.id == *v || name == v || (v.len() >= 4 && event.id.starts_with(v.as_str())))
+            event.kind == kind
+                && (event.id == *v || name == v || (v.len() >= 4 && event.id.starts_with(v.as_str())))
         })
     };
     let image = |v: &String| {
-        let of = if event.kind == "image" { event.id.as_str() } else { event.attributes.get("image").map_or("", |s| s) };
+        let of = if event.kind == "image" {
+            event.id.as_str()
+        } else {
+            event.attributes.get("image").map_or("", |s| s)
+        };
         of == v || name == v || of.split_once(':').is_some_and(|(bare, _)| bare == v)
     };
     // `exec_start` finds `exec_start: sh`, `health_status` finds `health_status: healthy`
-    let action = |v: &String| event.action == *v || event.action.split_once(':').is_some_and(|(head, _)| head == v);
+    let action =
+        |v: &String| event.action == *v || event.action.split_once(':').is_some_and(|(head, _)| head == v);
     one_of("event", &action)
         && one_of("type", &|v| event.kind == v)
         && one_of("scope", &|v| v == "local")

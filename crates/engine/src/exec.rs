@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Kind, Result, blocking,
-    containers::{self, Duplex, Status, Handle, Live, not_running, inside, spec, task, user},
+    containers::{self, Duplex, Handle, Live, Status, inside, not_running, spec, task, user},
     error::io,
     link::Streams,
     names,
@@ -77,8 +77,12 @@ impl Book {
     /// Execs of a container that can be inspected.
     pub(crate) fn of(&self, container: &str) -> Vec<String> {
         let inner = self.lock();
-        let mut ids: Vec<String> =
-            inner.all.values().filter(|v| v.container == container && v.exit_code.is_none()).map(|v| v.id.clone()).collect();
+        let mut ids: Vec<String> = inner
+            .all
+            .values()
+            .filter(|v| v.container == container && v.exit_code.is_none())
+            .map(|v| v.id.clone())
+            .collect();
         ids.sort();
         ids
     }
@@ -107,7 +111,12 @@ impl Book {
     pub(crate) fn ended(&self, container: &str) {
         let running: Vec<String> = {
             let inner = self.lock();
-            inner.all.values().filter(|v| v.container == container && v.running).map(|v| v.id.clone()).collect()
+            inner
+                .all
+                .values()
+                .filter(|v| v.container == container && v.running)
+                .map(|v| v.id.clone())
+                .collect()
         };
         for id in running {
             self.exited(&id, 137);
@@ -164,7 +173,12 @@ impl Execs {
             exit_code: None,
             pid: 0,
         };
-        emit(&self.shared, &handle, &format!("exec_create: {}", view.create.cmd.join(" ")), &[("execID", &id)]);
+        emit(
+            &self.shared,
+            &handle,
+            &format!("exec_create: {}", view.create.cmd.join(" ")),
+            &[("execID", &id)],
+        );
         self.shared.execs.lock().all.insert(id.clone(), view);
         Ok(id)
     }
@@ -285,8 +299,9 @@ async fn launch(
         Err(refusal) => {
             live.link.forget(id);
             let sentence = task::refusal_sentence(&refusal);
-            let message =
-                format!("OCI runtime exec failed: exec failed: unable to start container process: {sentence}: unknown");
+            let message = format!(
+                "OCI runtime exec failed: exec failed: unable to start container process: {sentence}: unknown"
+            );
             let code = task::refusal_code(&refusal);
             let (kind, code) = if code == 128 { (Kind::Internal, 126) } else { (Kind::Invalid, code) };
             return Err((Error::new(kind, message), code));
@@ -303,7 +318,12 @@ async fn launch(
 }
 
 /// Compiles an exec against the container as it runs: its own `/etc/passwd`, its capabilities, its environment.
-async fn plan(shared: &Arc<Shared>, handle: &Arc<Handle>, live: &Arc<Live>, create: &Create) -> Result<Vec<u8>> {
+async fn plan(
+    shared: &Arc<Shared>,
+    handle: &Arc<Handle>,
+    live: &Arc<Live>,
+    create: &Create,
+) -> Result<Vec<u8>> {
     let (shared, view, live, create) = (shared.clone(), handle.view(), live.clone(), create.clone());
     blocking::run(move || {
         let process = process(&view.spec, &live, &create)?;

@@ -51,7 +51,10 @@ impl Filters {
                 other => return Err(Error::new(Kind::Invalid, format!("invalid filter '{key}={other}'"))),
             };
             if found.is_some_and(|old| old != value) {
-                return Err(Error::new(Kind::Invalid, format!("invalid filter '{key}': both true and false")));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("invalid filter '{key}': both true and false"),
+                ));
             }
             found = Some(value);
         }

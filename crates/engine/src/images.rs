@@ -13,7 +13,10 @@ use crate::{
     shared::Shared,
 };
 use bytes::Bytes;
-use dhow_oci::{Platform, Reference, image::{History, ImageConfig}};
+use dhow_oci::{
+    Platform, Reference,
+    image::{History, ImageConfig},
+};
 pub use dhow_registry::{Credentials, Progress};
 use dhow_store::Image;
 use std::{collections::BTreeMap, sync::Arc};
@@ -105,7 +108,10 @@ impl Images {
                 0
             } else {
                 layers.next().map_or(0, |(_, descriptor)| {
-                    self.shared.store.layer_of_blob(&descriptor.digest).map_or(descriptor.size, |layer| layer.size)
+                    self.shared
+                        .store
+                        .layer_of_blob(&descriptor.digest)
+                        .map_or(descriptor.size, |layer| layer.size)
                 })
             };
             rows.push((entry.clone(), size, "<missing>".to_owned(), Vec::new()));
@@ -134,7 +140,8 @@ impl Images {
                 tracing::trace!("a line of progress was dropped");
             }
         };
-        let pulled = self.shared.registry.pull(&self.shared.store, image, &platform, credentials, tell).await?;
+        let pulled =
+            self.shared.registry.pull(&self.shared.store, image, &platform, credentials, tell).await?;
         let name = image.clone().with_default_tag().familiar();
         self.shared.events.note("image", "pull", &name, [("name", image.familiar_name().as_str())]);
         Ok(pulled)
@@ -290,7 +297,9 @@ mod tests {
     #[test]
     fn reference_patterns() {
         let name: Reference = "team/app:1.2".parse().unwrap();
-        assert!(glob_name("team/*", &name) && glob_name("team/app:1.*", &name) && glob_name("team/a?p", &name));
+        assert!(
+            glob_name("team/*", &name) && glob_name("team/app:1.*", &name) && glob_name("team/a?p", &name)
+        );
         assert!(!glob_name("*", &name) && !glob_name("team/app:2", &name));
     }
 }

@@ -62,11 +62,12 @@ impl Link {
         client: Client,
         child: Option<Child>,
     ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>)> {
-        let link = Arc::new(Self {
-            client: AsyncFd::new(Polled(client))?,
-            next: AtomicU32::new(1),
-            open: Mutex::default(),
-        });
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; Polled owns its descriptor and never lets go of it"
+        )]
+        let client = AsyncFd::new(Polled(client))?;
+        let link = Arc::new(Self { client, next: AtomicU32::new(1), open: Mutex::default() });
         let (sender, notices) = mpsc::unbounded_channel();
         tokio::spawn(read(link.clone(), child, sender));
         Ok((link, notices))
@@ -215,7 +216,8 @@ async fn read(link: Arc<Link>, child: Option<Child>, notices: mpsc::UnboundedSen
     }
     if let Some(mut child) = child {
         // It has closed its socket, so it is ending: this takes microseconds, on a thread that may block.
-        let reaped = crate::blocking::run(move || child.wait().map_err(|e| crate::error::io("reap", "shim", e))).await;
+        let reaped =
+            crate::blocking::run(move || child.wait().map_err(|e| crate::error::io("reap", "shim", e))).await;
         if let Err(failure) = reaped {
             tracing::warn!(%failure, "a shim was not reaped");
         }

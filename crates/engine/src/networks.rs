@@ -12,8 +12,8 @@ use dhow_net::{NetworkSpec, Subnet};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, Ipv6Addr},
     net::IpAddr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -277,7 +277,10 @@ impl Networks {
         self.shared.admit()?;
         let spec = wanted(&create)?;
         if self.shared.networks.all().iter().any(|n| n.name == create.name) {
-            return Err(Error::new(Kind::Conflict, format!("network with name {} already exists", create.name)));
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("network with name {} already exists", create.name),
+            ));
         }
         let shared = self.shared.clone();
         let id = spec.id.clone();
@@ -293,7 +296,11 @@ impl Networks {
                 ingress: create.ingress,
                 enable_ipv4: create.enable_ipv4,
                 enable_ipv6: create.enable_ipv6,
-                ipam_driver: if create.ipam_driver.is_empty() { "default".to_owned() } else { create.ipam_driver },
+                ipam_driver: if create.ipam_driver.is_empty() {
+                    "default".to_owned()
+                } else {
+                    create.ipam_driver
+                },
                 ipam_options: create.ipam_options,
                 pools: create.pools,
                 options: create.options,
@@ -340,7 +347,9 @@ impl Networks {
             let builtin = is_predefined(&view.name);
             filters.any("driver", |d| view.driver == *d)
                 && filters.any("id", |id| view.id.starts_with(id.as_str()))
-                && filters.any("name", |name| view.name.contains(name.trim_start_matches('^').trim_end_matches('$')))
+                && filters.any("name", |name| {
+                    view.name.contains(name.trim_start_matches('^').trim_end_matches('$'))
+                })
                 && filters.any("scope", |scope| scope == "local")
                 && filters.any("type", |kind| kind == if builtin { "builtin" } else { "custom" })
                 && filters.labels(&view.labels)
@@ -378,7 +387,9 @@ impl Networks {
             let users = names.join(", ");
             return Err(Error::new(
                 Kind::Forbidden,
-                format!("error while removing network: network {name} id {id} has active endpoints (name:{users})"),
+                format!(
+                    "error while removing network: network {name} id {id} has active endpoints (name:{users})"
+                ),
             ));
         }
         let shared = self.shared.clone();
@@ -415,7 +426,7 @@ impl Networks {
             found => found?,
         };
         let network = network.name.clone();
-        handle.ask(|answer| Command::Disconnect { network, force, answer }).await
+        handle.ask(|answer| Command::Disconnect { network, answer }).await
     }
 
     /// Unused user networks (`until`, `label`).
@@ -441,7 +452,8 @@ impl Networks {
             }
             match self.remove(&view.id).await {
                 Ok(()) => pruned.deleted.push(view.name.clone()),
-                Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::Conflict | Kind::NotFound) => {}
+                Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::Conflict | Kind::NotFound) => {
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -451,7 +463,12 @@ impl Networks {
 }
 
 fn event(shared: &Shared, action: &str, view: &View) {
-    shared.events.note("network", action, &view.id, [("name", view.name.as_str()), ("type", view.driver.as_str())]);
+    shared.events.note(
+        "network",
+        action,
+        &view.id,
+        [("name", view.name.as_str()), ("type", view.driver.as_str())],
+    );
 }
 
 /// docker answers 403 for pools that overlap.
@@ -511,7 +528,9 @@ fn wanted(create: &Create) -> Result<NetworkSpec> {
     };
     let host_binding = match option("bridge.host_binding_ipv4") {
         None | Some("") => None,
-        Some(text) => Some(text.parse().map_err(|_| invalid(format!("invalid host binding address: {text}")))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| invalid(format!("invalid host binding address: {text}")))?)
+        }
     };
     Ok(NetworkSpec {
         id: names::id()?,
@@ -544,7 +563,9 @@ mod tests {
 
     #[test]
     fn options_are_checked() {
-        let create = |name: &str, driver: &str| wanted(&Create { name: name.into(), driver: driver.into(), ..Create::default() });
+        let create = |name: &str, driver: &str| {
+            wanted(&Create { name: name.into(), driver: driver.into(), ..Create::default() })
+        };
         assert!(create("app", "bridge").unwrap().dns);
         assert_eq!(create("bridge", "").unwrap_err().kind, Kind::Forbidden);
         assert_eq!(create("app", "weave").unwrap_err().message, "plugin \"weave\" not found");

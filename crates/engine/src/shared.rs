@@ -1,6 +1,8 @@
 //! What every service stands on: the rooms below, the books in memory, the event stream.
 
-use crate::{Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, volumes};
+use crate::{
+    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, volumes,
+};
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
 use serde::Serialize;
@@ -65,8 +67,10 @@ impl Shared {
                 bip: config.bip,
                 resolv_conf: PathBuf::from("/etc/resolv.conf"),
             })?;
-            let launcher = Launcher::new(&config.shim).map_err(|e| error::io("read", config.shim.display(), e))?;
-            let cgroup2 = rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type as i64 == 0x6367_7270);
+            let launcher =
+                Launcher::new(&config.shim).map_err(|e| error::io("read", config.shim.display(), e))?;
+            let cgroup2 =
+                rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type as i64 == 0x6367_7270);
             Ok(Arc::new(Self {
                 store,
                 net,

@@ -15,10 +15,16 @@ use bytes::Bytes;
 use dhow_oci::runtime as oci;
 use dhow_runtime::{Options, RootFs};
 use dhow_shim::{LogConfig, Request, StdioConfig, Target};
-use rustix::fd::{AsFd, OwnedFd};
 use dhow_store::Snapshot;
-use std::{path::{Path, PathBuf}, sync::Arc};
-use tokio::{io::AsyncReadExt, sync::{mpsc, oneshot}};
+use rustix::fd::{AsFd, OwnedFd};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::{
+    io::AsyncReadExt,
+    sync::{mpsc, oneshot},
+};
 
 /// A mount for one step.
 #[derive(Debug, Clone)]
@@ -412,7 +418,9 @@ fn clean(shared: &Shared, snapshot: &Snapshot, made: Made) -> Result<()> {
     }
     for name in ["hosts", "hostname", "resolv.conf"] {
         match std::fs::remove_file(snapshot.dir.join(name)) {
-            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => failures.push(failure.to_string()),
+            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+                failures.push(failure.to_string())
+            }
             _ => {}
         }
     }

@@ -1,6 +1,10 @@
 //! Facts about this engine and machine, and totals of what lies on disk.
 
-use crate::{Result, blocking, containers::{self, Status}, shared::Shared};
+use crate::{
+    Result, blocking,
+    containers::{self, Status},
+    shared::Shared,
+};
 use dhow_oci::Digest;
 use dhow_store::{Image, Volume};
 use std::{collections::HashMap, fs, path::Path, sync::Arc};
@@ -85,7 +89,11 @@ fn info(shared: &Shared) -> Info {
     let uname = rustix::system::uname();
     let release = read("/etc/os-release");
     let field = |key: &str| {
-        release.lines().find_map(|l| l.strip_prefix(key)).map(|v| v.trim_matches('"').to_owned()).unwrap_or_default()
+        release
+            .lines()
+            .find_map(|l| l.strip_prefix(key))
+            .map(|v| v.trim_matches('"').to_owned())
+            .unwrap_or_default()
     };
     let memory = read("/proc/meminfo");
     let mem_total = memory
@@ -96,7 +104,11 @@ fn info(shared: &Shared) -> Info {
     let controllers = read("/proc/cgroups");
     let has = |name: &str| controllers.lines().any(|l| l.starts_with(name) && l.ends_with('1'));
     let forwarding = read("/proc/sys/net/ipv4/ip_forward").trim() == "1";
-    let swap = if shared.cgroup2 { has("memory") } else { fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").unwrap_or(false) };
+    let swap = if shared.cgroup2 {
+        has("memory")
+    } else {
+        fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").unwrap_or(false)
+    };
     let mut warnings = Vec::new();
     for (there, text) in [
         (has("memory"), "WARNING: No memory limit support"),
@@ -173,7 +185,9 @@ fn disk_usage(shared: &Shared) -> Result<DiskUsage> {
             .map(|(_, blob)| shared.store.layer_of_blob(&blob.digest).map_or(blob.size, |layer| layer.size))
             .sum()
     };
-    let users = |image: &Image| i64::try_from(views.iter().filter(|v| v.image == image.id).count()).unwrap_or(i64::MAX);
+    let users = |image: &Image| {
+        i64::try_from(views.iter().filter(|v| v.image == image.id).count()).unwrap_or(i64::MAX)
+    };
     let mut containers = Vec::new();
     for view in &views {
         let diff_ids = shared.containers.diff_ids(&view.id)?;

@@ -71,7 +71,10 @@ pub(crate) fn ensure(
         }
     }
     if let Some(unknown) = options.keys().find(|k| !matches!(k.as_str(), "type" | "o" | "device" | "size")) {
-        return Err(Error::new(Kind::Invalid, format!("create {}: invalid option: \"{unknown}\"", name.unwrap_or(""))));
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("create {}: invalid option: \"{unknown}\"", name.unwrap_or("")),
+        ));
     }
     let volume = shared.store.create_volume(name, labels, options)?;
     shared.events.note("volume", "create", &volume.name, [("driver", "local")]);
@@ -90,7 +93,9 @@ pub(crate) fn remove_anonymous(shared: &Shared, record: &Record) {
         }
         match shared.store.remove_volume(&volume.name) {
             Ok(()) => shared.events.note("volume", "destroy", &volume.name, [("driver", "local")]),
-            Err(failure) => tracing::warn!(volume = volume.name, ?failure, "an anonymous volume is still there"),
+            Err(failure) => {
+                tracing::warn!(volume = volume.name, ?failure, "an anonymous volume is still there")
+            }
         }
     }
 }
@@ -179,7 +184,8 @@ impl Volumes {
         let until = filters.until()?;
         let mut pruned = Pruned::default();
         for volume in self.shared.store.volumes() {
-            let created = volume.created.parse::<jiff::Timestamp>().map_or(i64::MAX, |t| t.as_nanosecond() as i64);
+            let created =
+                volume.created.parse::<jiff::Timestamp>().map_or(i64::MAX, |t| t.as_nanosecond() as i64);
             let spared = !(all || volume.anonymous)
                 || !self.shared.volumes.of(&volume.name).is_empty()
                 || !filters.labels(&volume.labels)

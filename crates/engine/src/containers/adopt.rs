@@ -2,17 +2,23 @@
 //! left its exit code in its folder; nothing of either is 137. Then what belongs to nobody is removed, and policies start what should run.
 
 use super::{
-    Handle, Health, Live, Restart, Status,
-    health,
+    Handle, Health, Live, Restart, Status, health,
     record::{Record, Standing},
     restart,
     task::{self, Backoff, Keeper, Mode, State, mode},
 };
-use crate::{Result, blocking, link::{Link, Notice}, shared::Shared};
+use crate::{
+    Result, blocking,
+    link::{Link, Notice},
+    shared::Shared,
+};
 use dhow_shim::{Client, Exit};
 use rustix::fd::AsFd;
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::{sync::{mpsc, watch}, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// Replays the journal. Returns when everything that ran is adopted or known to have ended.
 pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
@@ -32,7 +38,8 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     }
     let known: HashSet<String> = waiting.iter().map(|(keeper, _)| keeper.record.id.clone()).collect();
     // All at once: fifty containers take as long as one.
-    let adopting: Vec<_> = waiting.into_iter().map(|(keeper, mailbox)| tokio::spawn(revive(keeper, mailbox))).collect();
+    let adopting: Vec<_> =
+        waiting.into_iter().map(|(keeper, mailbox)| tokio::spawn(revive(keeper, mailbox))).collect();
     let mut revived = Vec::new();
     for task in adopting {
         match task.await {
@@ -45,7 +52,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
         let state = boot(&keeper, state);
         tokio::spawn(async move {
             let mut keeper = keeper;
-            if matches!(state, State::Idle(_)) && keeper.record.spec.host.auto_remove && keeper.standing.started.0 != 0 {
+            if matches!(state, State::Idle(_))
+                && keeper.record.spec.host.auto_remove
+                && keeper.standing.started.0 != 0
+            {
                 if let Err(failure) = keeper.remove(true, false).await {
                     tracing::error!(%failure, "a container with --rm was not removed");
                 }
@@ -100,7 +110,8 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
                     Ok(state) => return (keeper, state, mailbox),
                     Err(failure) => {
                         tracing::error!(id = keeper.record.id, %failure, "a running container cannot be adopted: it is ended");
-                        let state = bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, Some(link)).await;
+                        let state =
+                            bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, Some(link)).await;
                         return (keeper, state, mailbox);
                     }
                 }
@@ -161,7 +172,8 @@ async fn adopt(
         keeper.shared.execs.adopt(&id, &keeper.record.id, pid);
     }
     let (stopped, receiver) = watch::channel(false);
-    let live = Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
+    let live =
+        Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
     keeper.standing.pid = pid;
     keeper.standing.cgroups = cgroups;
     keeper.standing.starting = false;
@@ -217,7 +229,11 @@ async fn bury(keeper: &mut Keeper, exit: Exit, link: Option<Arc<Link>>) -> State
     State::Idle(task::Idle)
 }
 
-async fn never_started(keeper: &mut Keeper, link: Arc<Link>, mut notices: mpsc::UnboundedReceiver<Notice>) -> State {
+async fn never_started(
+    keeper: &mut Keeper,
+    link: Arc<Link>,
+    mut notices: mpsc::UnboundedReceiver<Notice>,
+) -> State {
     task::dismiss(&link, &mut notices, keeper.shared.shim_dir(&keeper.record.id)).await;
     keeper.standing.starting = false;
     keeper.standing.pid = 0;

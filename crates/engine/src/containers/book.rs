@@ -100,7 +100,10 @@ impl Handle {
     }
 
     /// Asks the container's task and waits for its answer.
-    pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
         let (sender, answer) = oneshot::channel();
         if self.mailbox.send(command(sender)).await.is_err() {
             return Err(missing(&self.id));
@@ -153,10 +156,9 @@ impl Book {
         let mut matches = inner.by_id.range(bare.to_owned()..).take_while(|(id, _)| id.starts_with(bare));
         match (matches.next(), matches.next()) {
             (Some((_, found)), None) => Ok(found.clone()),
-            (Some(_), Some(_)) => Err(Error::new(
-                Kind::Invalid,
-                format!("multiple IDs found with provided prefix: {bare}"),
-            )),
+            (Some(_), Some(_)) => {
+                Err(Error::new(Kind::Invalid, format!("multiple IDs found with provided prefix: {bare}")))
+            }
             _ => Err(missing(name)),
         }
     }
@@ -195,10 +197,6 @@ impl Book {
         self.inner.write().unwrap_or_else(PoisonError::into_inner).by_id.remove(id);
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Handle>> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).by_id.values().cloned().collect()
-    }
-
     /// The layers below a container, base first.
     pub(crate) fn diff_ids(&self, id: &str) -> Result<Vec<Digest>> {
         Ok(self.find(id)?.diff_ids.clone())
@@ -207,7 +205,8 @@ impl Book {
     /// Every layer that a container stands on.
     pub(crate) fn layers_in_use(&self) -> Vec<Digest> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Digest> = inner.by_id.values().flat_map(|handle| handle.diff_ids.iter().cloned()).collect();
+        let mut all: Vec<Digest> =
+            inner.by_id.values().flat_map(|handle| handle.diff_ids.iter().cloned()).collect();
         all.sort();
         all.dedup();
         all

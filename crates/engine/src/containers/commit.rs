@@ -57,9 +57,8 @@ pub(super) async fn commit(shared: &Arc<Shared>, handle: &Arc<Handle>, commit: C
 
 /// What containers of the new image start with: what this one started with.
 fn settings(spec: &super::Spec) -> ContainerConfig {
-    let set = |keys: &[String]| {
-        (!keys.is_empty()).then(|| keys.iter().map(|k| (k.clone(), Empty {})).collect())
-    };
+    let set =
+        |keys: &[String]| (!keys.is_empty()).then(|| keys.iter().map(|k| (k.clone(), Empty {})).collect());
     ContainerConfig {
         user: spec.user.clone(),
         exposed_ports: set(&spec.exposed_ports),

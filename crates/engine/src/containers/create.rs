@@ -39,9 +39,7 @@ pub(super) async fn create(shared: &Arc<Shared>, mut wanted: Create) -> Result<(
     let id = names::id()?;
     let name = claim(shared, wanted.name.as_deref(), &id)?;
     let (shared_below, id_below, name_below) = (shared.clone(), id.clone(), name.clone());
-    let made = blocking::run(move || {
-        make(&shared_below, &image, wanted, networks, &id_below, &name_below)
-    });
+    let made = blocking::run(move || make(&shared_below, &image, wanted, networks, &id_below, &name_below));
     match made.await {
         Ok(record) => {
             admit(shared, record)?;
@@ -302,8 +300,18 @@ fn check_host(host: &Host) -> Result<()> {
     for key in host.sysctls.keys() {
         let allowed = key.starts_with("net.")
             || key.starts_with("fs.mqueue.")
-            || matches!(key.as_str(), "kernel.msgmax" | "kernel.msgmnb" | "kernel.msgmni" | "kernel.sem"
-                | "kernel.shmall" | "kernel.shmmax" | "kernel.shmmni" | "kernel.shm_rmid_forced" | "kernel.domainname");
+            || matches!(
+                key.as_str(),
+                "kernel.msgmax"
+                    | "kernel.msgmnb"
+                    | "kernel.msgmni"
+                    | "kernel.sem"
+                    | "kernel.shmall"
+                    | "kernel.shmmax"
+                    | "kernel.shmmni"
+                    | "kernel.shm_rmid_forced"
+                    | "kernel.domainname"
+            );
         if !allowed {
             return Err(invalid(format!("sysctl '{key}' is not whitelisted")));
         }
@@ -348,7 +356,9 @@ fn wanted_networks(shared: &Shared, create: &mut Create) -> Result<BTreeMap<Stri
     for (name, config) in asked {
         let network = shared.networks.find(&name)?;
         if network.network.is_none() {
-            return Err(invalid(format!("container cannot be connected to network {name} and others at once")));
+            return Err(invalid(format!(
+                "container cannot be connected to network {name} and others at once"
+            )));
         }
         add(&network, config)?;
     }
@@ -362,9 +372,7 @@ pub(crate) fn check_endpoint(network: &networks::View, config: &EndpointConfig) 
         return Ok(());
     }
     if networks::is_predefined(&network.name) {
-        return Err(invalid(
-            "user specified IP address is supported on user defined networks only",
-        ));
+        return Err(invalid("user specified IP address is supported on user defined networks only"));
     }
     if network.pools.is_empty() {
         return Err(invalid(
@@ -428,7 +436,12 @@ fn make(
             },
         };
         for point in record.mounts.iter().filter(|p| p.kind == MountKind::Bind) {
-            let strict = record.spec.host.mounts.iter().any(|m| mounts::clean(&m.target) == point.target && !m.create_source);
+            let strict = record
+                .spec
+                .host
+                .mounts
+                .iter()
+                .any(|m| mounts::clean(&m.target) == point.target && !m.create_source);
             if strict {
                 task::bind_source(&record, point)?;
             }
@@ -563,12 +576,16 @@ mod tests {
         let mut spec = Spec { env: strings(&["A=9", "B"]), ..Spec::default() };
         merge(&mut spec, &image);
         assert_eq!(spec.env, ["PATH=/bin", "A=9"]);
-        assert_eq!((spec.entrypoint.unwrap(), spec.cmd.unwrap(), spec.user.as_str()), (strings(&["/entry"]), strings(&["sh"]), "www"));
+        assert_eq!(
+            (spec.entrypoint.unwrap(), spec.cmd.unwrap(), spec.user.as_str()),
+            (strings(&["/entry"]), strings(&["sh"]), "www")
+        );
         // an entrypoint of one's own drops the image's command
         let mut own = Spec { entrypoint: Some(strings(&["/mine"])), ..Spec::default() };
         merge(&mut own, &image);
         assert_eq!((own.entrypoint.unwrap(), own.cmd), (strings(&["/mine"]), None));
-        let mut cleared = Spec { entrypoint: Some(strings(&[""])), cmd: Some(strings(&["ls"])), ..Spec::default() };
+        let mut cleared =
+            Spec { entrypoint: Some(strings(&[""])), cmd: Some(strings(&["ls"])), ..Spec::default() };
         merge(&mut cleared, &image);
         assert_eq!((cleared.entrypoint, cleared.cmd.unwrap()), (None, strings(&["ls"])));
     }

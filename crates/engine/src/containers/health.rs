@@ -1,6 +1,10 @@
 //! Health probes: what is asked, how answers count (pure), and the task that asks while a container runs.
 
-use super::{Health, Probe, Spec, book::Live, task::{Command, Keeper}};
+use super::{
+    Health, Probe, Spec,
+    book::Live,
+    task::{Command, Keeper},
+};
 use crate::{events::Time, exec, shared::Shared};
 use dhow_oci::image::Healthcheck;
 use std::{sync::Arc, time::Duration};
@@ -76,7 +80,8 @@ pub(crate) fn note(health: &mut Health, probe: Probe, retries: i64, in_start_per
 /// Probes until it is dropped with the run.
 pub(crate) fn watch(keeper: &Keeper, live: &Arc<Live>) -> Option<super::task::Probing> {
     let settings = settings(&keeper.record.spec)?;
-    let (shared, handle, live, run) = (keeper.shared.clone(), keeper.handle.clone(), live.clone(), keeper.runs);
+    let (shared, handle, live, run) =
+        (keeper.shared.clone(), keeper.handle.clone(), live.clone(), keeper.runs);
     let begun = Instant::now();
     let task = tokio::spawn(async move {
         loop {
@@ -102,7 +107,13 @@ async fn ask(shared: &Arc<Shared>, id: &str, live: &Arc<Live>, settings: &Settin
         Ok(exec::Probed { code: Some(code), output }) => (code, output),
         Ok(exec::Probed { code: None, output }) => {
             let seconds = settings.timeout.as_secs_f64();
-            (-1, format!("Health check exceeded timeout ({seconds}s){}{output}", if output.is_empty() { "" } else { ": " }))
+            (
+                -1,
+                format!(
+                    "Health check exceeded timeout ({seconds}s){}{output}",
+                    if output.is_empty() { "" } else { ": " }
+                ),
+            )
         }
         Err(failure) => (-1, failure.message),
     };
@@ -137,7 +148,8 @@ mod tests {
     fn kinds_of_checks() {
         let with = |test: &[&str]| {
             let test = Some(test.iter().map(|s| (*s).to_owned()).collect());
-            let spec = Spec { healthcheck: Some(Healthcheck { test, ..Healthcheck::default() }), ..Spec::default() };
+            let spec =
+                Spec { healthcheck: Some(Healthcheck { test, ..Healthcheck::default() }), ..Spec::default() };
             settings(&spec).map(|s| s.args)
         };
         assert_eq!(with(&["CMD", "a", "b"]).unwrap(), ["a", "b"]);

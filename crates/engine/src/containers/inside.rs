@@ -39,7 +39,10 @@ pub(crate) fn read_text(root: impl AsFd, path: &str, max: u64) -> Result<String>
     let file = File::from(opened);
     let meta = file.metadata().map_err(|e| io("look at", path, e))?;
     if !meta.is_file() || meta.len() > max {
-        return Err(Error::new(Kind::Invalid, format!("{path} in the container is no file of at most {max} bytes")));
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("{path} in the container is no file of at most {max} bytes"),
+        ));
     }
     let mut bytes = Vec::new();
     file.take(max).read_to_end(&mut bytes).map_err(|e| io("read in the container", path, e))?;

@@ -42,13 +42,16 @@ pub(crate) fn check(wanted: &mut Resources, cores: usize) -> Result<Vec<String>>
     if w.nano_cpus > 0 && w.cpu_quota > 0 {
         return Err(invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set"));
     }
-    if w.nano_cpus < 0 || w.nano_cpus > i64::try_from(cores).unwrap_or(i64::MAX).saturating_mul(1_000_000_000) {
+    if w.nano_cpus < 0 || w.nano_cpus > i64::try_from(cores).unwrap_or(i64::MAX).saturating_mul(1_000_000_000)
+    {
         return Err(invalid(format!(
             "range of CPUs is from 0.01 to {cores}.00, as there are only {cores} CPUs available"
         )));
     }
     if w.cpu_period != 0 && !(1000..=1_000_000).contains(&w.cpu_period) {
-        return Err(invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"));
+        return Err(invalid(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
     }
     if w.cpu_quota > 0 && w.cpu_quota < 1000 {
         return Err(invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
@@ -125,8 +128,21 @@ pub(crate) fn resources(
 /// `--ulimit`.
 pub(crate) fn rlimits(wanted: &[Ulimit]) -> Result<Vec<oci::Rlimit>> {
     const NAMES: [&str; 15] = [
-        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-        "rttime", "sigpending", "stack",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     wanted
         .iter()
@@ -158,8 +174,13 @@ mod tests {
     fn refuses_in_dockers_words() {
         let refused = |r: Resources| check(&mut r.clone(), 2).unwrap_err().message;
         let base = Resources::default();
-        assert_eq!(refused(Resources { memory: 1 << 20, ..base.clone() }), "Minimum memory limit allowed is 6MB");
-        assert!(refused(Resources { memory_swap: 8 << 20, ..base.clone() }).starts_with("You should always set"));
+        assert_eq!(
+            refused(Resources { memory: 1 << 20, ..base.clone() }),
+            "Minimum memory limit allowed is 6MB"
+        );
+        assert!(
+            refused(Resources { memory_swap: 8 << 20, ..base.clone() }).starts_with("You should always set")
+        );
         assert!(refused(Resources { nano_cpus: 3_000_000_000, ..base.clone() }).contains("only 2 CPUs"));
         assert!(refused(Resources { nano_cpus: 1, cpu_quota: 5000, ..base.clone() }).contains("Nano CPUs"));
         let mut good = Resources { memory: 8 << 20, nano_cpus: 500_000_000, ..base };

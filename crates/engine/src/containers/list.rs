@@ -5,8 +5,21 @@ use crate::{Error, Kind, Result, shared::Shared};
 use std::sync::Arc;
 
 const KNOWN: [&str; 15] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "label!", "name",
-    "network", "publish", "since", "status",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
 ];
 
 /// See the module.
@@ -21,8 +34,12 @@ pub(super) fn list(shared: &Shared, wanted: &List) -> Result<Vec<Arc<View>>> {
         filters.all(key).first().map(|name| shared.containers.find(name).map(|h| h.view())).transpose()
     };
     let (before, since) = (of("before")?, of("since")?);
-    let ancestors: Vec<dhow_oci::Digest> =
-        filters.all("ancestor").iter().filter_map(|name| shared.store.image(name).ok()).map(|i| i.id.clone()).collect();
+    let ancestors: Vec<dhow_oci::Digest> = filters
+        .all("ancestor")
+        .iter()
+        .filter_map(|name| shared.store.image(name).ok())
+        .map(|i| i.id.clone())
+        .collect();
     for status in filters.all("status") {
         let known = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
         if !known.contains(&status.as_str()) {
@@ -47,15 +64,22 @@ pub(super) fn list(shared: &Shared, wanted: &List) -> Result<Vec<Arc<View>>> {
             && filters.any("status", |status| view.status.word() == status)
             && filters.labels(&view.spec.labels)
             && filters.any("health", |h| view.health.as_ref().map_or("none", |x| x.status.as_str()) == h)
-            && filters.any("network", |n| view.networks.iter().any(|(name, e)| name == n || e.network_id.starts_with(n.as_str())))
-            && filters.any("volume", |v| view.mounts.iter().any(|m| m.name == *v || m.target == *v || m.source.to_str() == Some(v)))
+            && filters.any("network", |n| {
+                view.networks.iter().any(|(name, e)| name == n || e.network_id.starts_with(n.as_str()))
+            })
+            && filters.any("volume", |v| {
+                view.mounts.iter().any(|m| m.name == *v || m.target == *v || m.source.to_str() == Some(v))
+            })
             && filters.any("is-task", |v| v == "false")
             && (filters.all("ancestor").is_empty() || ancestors.contains(&view.image))
-            && (exits.is_empty() || (matches!(view.status, Status::Exited | Status::Dead) && exits.contains(&view.exit_code)))
+            && (exits.is_empty()
+                || (matches!(view.status, Status::Exited | Status::Dead) && exits.contains(&view.exit_code)))
             && before.as_ref().is_none_or(|b| view.created < b.created)
             && since.as_ref().is_none_or(|s| view.created > s.created)
             && filters.any("publish", |p| view.ports.iter().any(|x| port(p, x.host_port, x.protocol)))
-            && filters.any("expose", |p| view.spec.exposed_ports.iter().any(|x| x == p || x.split('/').next() == Some(p)))
+            && filters.any("expose", |p| {
+                view.spec.exposed_ports.iter().any(|x| x == p || x.split('/').next() == Some(p))
+            })
     };
     views.retain(|view| passes(view));
     if let Some(limit) = wanted.limit.filter(|n| *n > 0) {
@@ -97,8 +121,16 @@ mod tests {
 
     #[test]
     fn names_and_ports() {
-        assert!(named("web-1", "web") && named("web-1", "^/web-1$") && named("web-1", "-1$") && !named("web-1", "^eb"));
-        assert!(port("8080", 8080, dhow_net::Protocol::Tcp) && port("8000-9000/udp", 8080, dhow_net::Protocol::Udp));
+        assert!(
+            named("web-1", "web")
+                && named("web-1", "^/web-1$")
+                && named("web-1", "-1$")
+                && !named("web-1", "^eb")
+        );
+        assert!(
+            port("8080", 8080, dhow_net::Protocol::Tcp)
+                && port("8000-9000/udp", 8080, dhow_net::Protocol::Udp)
+        );
         assert!(!port("8080", 8080, dhow_net::Protocol::Udp));
     }
 }

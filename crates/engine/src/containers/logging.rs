@@ -17,7 +17,8 @@ fn invalid(message: String) -> Error {
 /// The daemon's defaults below the container's; refuses what is unknown. Returns warnings.
 pub(crate) fn settle(wanted: &mut LogSpec, default: &LogSpec) -> Result<Vec<String>> {
     if wanted.driver.is_empty() {
-        wanted.driver = if default.driver.is_empty() { "json-file".to_owned() } else { default.driver.clone() };
+        wanted.driver =
+            if default.driver.is_empty() { "json-file".to_owned() } else { default.driver.clone() };
     }
     if wanted.driver == default.driver || default.driver.is_empty() && wanted.driver == "json-file" {
         for (key, value) in &default.options {
@@ -30,7 +31,9 @@ pub(crate) fn settle(wanted: &mut LogSpec, default: &LogSpec) -> Result<Vec<Stri
         other => {
             return Err(Error::new(
                 Kind::Unsupported,
-                format!("log driver \"{other}\" is not supported by this engine: use json-file, local or none"),
+                format!(
+                    "log driver \"{other}\" is not supported by this engine: use json-file, local or none"
+                ),
             ));
         }
     }
@@ -39,7 +42,11 @@ pub(crate) fn settle(wanted: &mut LogSpec, default: &LogSpec) -> Result<Vec<Stri
     }
     limits(&wanted.options)?;
     let compressed = wanted.options.get("compress").is_some_and(|v| v == "true");
-    Ok(if compressed { vec!["log option compress: rotated files are kept uncompressed by this engine".to_owned()] } else { Vec::new() })
+    Ok(if compressed {
+        vec!["log option compress: rotated files are kept uncompressed by this engine".to_owned()]
+    } else {
+        Vec::new()
+    })
 }
 
 /// Bytes and files.
@@ -92,7 +99,8 @@ pub(crate) fn config(spec: &Spec, path: PathBuf) -> Result<LogConfig> {
         }
     }
     for name in listed("env") {
-        if let Some((_, value)) = spec.env.iter().filter_map(|e| e.split_once('=')).find(|(k, _)| *k == name) {
+        if let Some((_, value)) = spec.env.iter().filter_map(|e| e.split_once('=')).find(|(k, _)| *k == name)
+        {
             attributes.insert(name, value.to_owned());
         }
     }
@@ -125,7 +133,8 @@ mod tests {
     #[test]
     fn options_are_checked() {
         let with = |driver: &str, key: &str, value: &str| {
-            let mut log = LogSpec { driver: driver.into(), options: BTreeMap::from([(key.into(), value.into())]) };
+            let mut log =
+                LogSpec { driver: driver.into(), options: BTreeMap::from([(key.into(), value.into())]) };
             settle(&mut log, &LogSpec::default()).map_err(|e| e.message)
         };
         assert!(with("json-file", "max-size", "10m").is_ok());

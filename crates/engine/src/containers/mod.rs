@@ -29,10 +29,11 @@ mod wanted;
 
 pub(crate) use adopt::restore;
 pub(crate) use archive::{pipe_in, pipe_out};
+pub(crate) use book::{Book, Handle, Live, not_running};
 pub(crate) use create::check_endpoint;
-pub(crate) use book::{Book, Handle, Live, missing, not_running};
 pub use requests::{
-    Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Sample, Top, WaitCondition,
+    Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Sample, Top,
+    WaitCondition,
 };
 pub(crate) use seccomp::kernel_version;
 pub use service::Containers;

@@ -93,10 +93,13 @@ impl MountSpec {
             MountKind::Bind if !self.source.starts_with('/') => {
                 wrong(format!("invalid mount path: '{}' mount path must be absolute", self.source))
             }
-            MountKind::Tmpfs if !self.source.is_empty() => wrong("field Source must not be specified".to_owned()),
-            MountKind::Image => {
-                Err(Error::new(Kind::Unsupported, "mounts of type \"image\" are not supported by this engine"))
+            MountKind::Tmpfs if !self.source.is_empty() => {
+                wrong("field Source must not be specified".to_owned())
             }
+            MountKind::Image => Err(Error::new(
+                Kind::Unsupported,
+                "mounts of type \"image\" are not supported by this engine",
+            )),
             _ if !self.subpath.is_empty() => {
                 Err(Error::new(Kind::Unsupported, "the subpath of a volume is not supported by this engine"))
             }
@@ -144,7 +147,8 @@ pub(crate) fn gather(host: &Host, volumes: &[String]) -> Result<Vec<MountSpec>> 
         if target == "/" {
             return Err(invalid("invalid volume specification: '/': destination can't be '/'"));
         }
-        let taken = wanted.iter().any(|m| m.target == target) || host.tmpfs.keys().any(|t| clean(t) == target);
+        let taken =
+            wanted.iter().any(|m| m.target == target) || host.tmpfs.keys().any(|t| clean(t) == target);
         if !taken {
             wanted.push(MountSpec::new(MountKind::Volume, "", &target));
         }
@@ -267,8 +271,14 @@ mod tests {
             ("a:b:c:d", "invalid volume specification: 'a:b:c:d'"),
             (":/b", "invalid volume specification: ':/b'"),
             ("/a:/b:xx", "invalid mode: xx"),
-            ("/a:/", "invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"),
-            ("/a:b", "invalid volume specification: '/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' mount path must be absolute"),
+            (
+                "/a:/",
+                "invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'",
+            ),
+            (
+                "/a:b",
+                "invalid volume specification: '/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' mount path must be absolute",
+            ),
         ] {
             assert_eq!(MountSpec::parse_bind(text).unwrap_err().message, message);
         }

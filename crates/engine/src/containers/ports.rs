@@ -26,9 +26,10 @@ pub(crate) fn publishes(spec: &Spec) -> Result<Vec<Publish>> {
         for binding in bindings {
             let host_ip = match binding.host_ip.as_str() {
                 "" => None,
-                text => Some(text.parse().map_err(|_| {
-                    Error::new(Kind::Invalid, format!("invalid IP address: {text}"))
-                })?),
+                text => Some(
+                    text.parse()
+                        .map_err(|_| Error::new(Kind::Invalid, format!("invalid IP address: {text}")))?,
+                ),
             };
             all.push(Publish { container_port, protocol, host_ip, host_port: range(&binding.host_port)? });
         }
@@ -68,7 +69,9 @@ mod tests {
     fn bindings_ranges_and_exposed() {
         let mut spec = Spec { exposed_ports: vec!["80/tcp".into(), "53/udp".into()], ..Spec::default() };
         let binding = |ip: &str, port: &str| PortBinding { host_ip: ip.into(), host_port: port.into() };
-        spec.host.port_bindings.insert("80/tcp".into(), vec![binding("127.0.0.1", "8080"), binding("", "9000-9010")]);
+        spec.host
+            .port_bindings
+            .insert("80/tcp".into(), vec![binding("127.0.0.1", "8080"), binding("", "9000-9010")]);
         assert_eq!(publishes(&spec).unwrap().len(), 2);
         spec.host.publish_all = true;
         let all = publishes(&spec).unwrap();

@@ -87,7 +87,9 @@ impl Record {
     /// Names that others on a user network find it by.
     pub(crate) fn dns_names(&self, config: &EndpointConfig) -> Vec<String> {
         let mut names = vec![self.name.clone()];
-        for name in config.aliases.iter().map(String::as_str).chain([self.short(), self.spec.hostname.as_str()]) {
+        for name in
+            config.aliases.iter().map(String::as_str).chain([self.short(), self.spec.hostname.as_str()])
+        {
             if !name.is_empty() && !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }

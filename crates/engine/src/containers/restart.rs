@@ -37,7 +37,13 @@ pub(crate) fn next(policy: Restart, ended: Ended, last: Option<Duration>) -> Opt
 }
 
 /// Whether a container that does not run comes up with the daemon. `on-failure` does after a failure (also one that a crash of the machine made).
-pub(crate) fn at_boot(policy: Restart, started_before: bool, exit_code: i32, by_user: bool, restarts: u32) -> bool {
+pub(crate) fn at_boot(
+    policy: Restart,
+    started_before: bool,
+    exit_code: i32,
+    by_user: bool,
+    restarts: u32,
+) -> bool {
     started_before
         && match policy {
             Restart::No => false,

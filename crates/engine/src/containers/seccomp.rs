@@ -59,19 +59,36 @@ pub(crate) struct Against<'a> {
 }
 
 static PARSED: LazyLock<std::result::Result<Profile, String>> =
-    LazyLock::new(|| serde_json::from_str(DEFAULT).map_err(|e| e.to_string()));
+    LazyLock::new(|| parse(DEFAULT).map_err(|e| e.to_string()));
+
+/// Go writes `null` where it means nothing.
+fn parse(text: &str) -> serde_json::Result<Profile> {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(map) => {
+                map.retain(|_, v| !v.is_null());
+                map.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(list) => list.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(text)?;
+    strip(&mut value);
+    serde_json::from_value(value)
+}
 
 /// docker's default profile for these capabilities.
 pub(crate) fn default(against: &Against<'_>) -> Result<oci::Seccomp> {
-    let profile = PARSED
-        .as_ref()
-        .map_err(|e| Error::new(Kind::Internal, format!("the built-in seccomp profile does not parse: {e}")))?;
+    let profile = PARSED.as_ref().map_err(|e| {
+        Error::new(Kind::Internal, format!("the built-in seccomp profile does not parse: {e}"))
+    })?;
     Ok(resolve(profile, against))
 }
 
 /// A user's profile.
 pub(crate) fn custom(text: &str, against: &Against<'_>) -> Result<oci::Seccomp> {
-    let profile: Profile = serde_json::from_str(text)
+    let profile = parse(text)
         .map_err(|e| Error::new(Kind::Invalid, format!("Decoding seccomp profile failed: {e}")))?;
     Ok(resolve(&profile, against))
 }

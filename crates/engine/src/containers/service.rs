@@ -1,8 +1,10 @@
 //! The service: finds the container, asks its task or its published view.
 
 use super::{
-    Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Resources, Restart, Sample, Status,
-    Top, View, WaitCondition, archive, commit, create, list, signals, stats, task::{Command, Mode, mode}, top,
+    Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Resources, Restart,
+    Sample, Status, Top, View, WaitCondition, archive, commit, create, list, signals, stats,
+    task::{Command, Mode, mode},
+    top,
 };
 use crate::{Error, Kind, Result, blocking, error::io, filters::Filters, shared::Shared};
 use bytes::Bytes;
@@ -238,13 +240,19 @@ impl Containers {
 
     /// What is at a path.
     pub async fn stat_path(&self, name: &str, path: &str) -> Result<PathStat> {
-        let (shared, handle, path) = (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
+        let (shared, handle, path) =
+            (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
         blocking::run(move || archive::stat(&shared, &handle, &path)).await
     }
 
     /// A path as a tar stream, docker's naming rules; and its stat.
-    pub async fn get_archive(&self, name: &str, path: &str) -> Result<(PathStat, mpsc::Receiver<Result<Bytes>>)> {
-        let (shared, handle, path) = (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
+    pub async fn get_archive(
+        &self,
+        name: &str,
+        path: &str,
+    ) -> Result<(PathStat, mpsc::Receiver<Result<Bytes>>)> {
+        let (shared, handle, path) =
+            (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
         self.event(&handle.view(), "archive-path", &[]);
         archive::get(&shared, &handle, path).await
     }
@@ -257,7 +265,8 @@ impl Containers {
         no_overwrite_dir_non_dir: bool,
         tar: mpsc::Receiver<Result<Bytes>>,
     ) -> Result<()> {
-        let (shared, handle, path) = (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
+        let (shared, handle, path) =
+            (self.shared.clone(), self.shared.containers.find(name)?, path.to_owned());
         let view = handle.view();
         archive::put(&shared, &handle, path, no_overwrite_dir_non_dir, tar).await?;
         self.event(&view, "extract-to-dir", &[]);

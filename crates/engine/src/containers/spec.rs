@@ -7,24 +7,80 @@ use std::collections::BTreeMap;
 
 /// docker's capabilities.
 const CAPS: [&str; 14] = [
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
-    "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
 ];
 
 const ALL_CAPS: [&str; 41] = [
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
-    "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 ];
 
 const MASKED: [&str; 13] = [
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
-    "/sys/devices/virtual/powercap", "/sys/devices/system/cpu/cpu0/thermal_throttle",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+    "/sys/devices/system/cpu/cpu0/thermal_throttle",
 ];
 
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -96,11 +152,15 @@ pub(crate) fn capabilities(host: &Host, bounding: &[String]) -> Result<Vec<Strin
         list.iter()
             .map(|cap| {
                 let upper = cap.to_ascii_uppercase();
-                let full = if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+                let full =
+                    if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
                 if full == "ALL" || ALL_CAPS.contains(&full.as_str()) {
                     Ok(full)
                 } else {
-                    Err(Error::new(Kind::Invalid, format!("invalid capability: unknown capability: \"{full}\"")))
+                    Err(Error::new(
+                        Kind::Invalid,
+                        format!("invalid capability: unknown capability: \"{full}\""),
+                    ))
                 }
             })
             .collect()
@@ -239,7 +299,9 @@ pub(crate) fn device_rule(text: &str) -> Result<oci::DeviceRule> {
         let (kind, numbers, access) = (words.next()?, words.next()?, words.next()?);
         let (major, minor) = numbers.split_once(':')?;
         let number = |n: &str| if n == "*" { Some(None) } else { n.parse::<i64>().ok().map(Some) };
-        let known = matches!(kind, "a" | "b" | "c") && access.bytes().all(|b| b"rwm".contains(&b)) && access.len() <= 3;
+        let known = matches!(kind, "a" | "b" | "c")
+            && access.bytes().all(|b| b"rwm".contains(&b))
+            && access.len() <= 3;
         (known && words.next().is_none()).then_some(oci::DeviceRule {
             allow: true,
             kind: Some(kind.to_owned()),
@@ -252,7 +314,12 @@ pub(crate) fn device_rule(text: &str) -> Result<oci::DeviceRule> {
 }
 
 /// The filter, unless unconfined.
-fn filter(security: &Security, privileged: bool, caps: &[String], facts: &Facts) -> Result<Option<oci::Seccomp>> {
+fn filter(
+    security: &Security,
+    privileged: bool,
+    caps: &[String],
+    facts: &Facts,
+) -> Result<Option<oci::Seccomp>> {
     let arch = dhow_oci::Platform::host().architecture;
     let against = seccomp::Against { caps, arch: &arch, kernel: facts.kernel };
     match security.seccomp.as_deref() {
@@ -298,7 +365,10 @@ fn process(spec: &Spec, facts: &Facts, security: &Security, caps: &[String]) -> 
 }
 
 /// Sysctls that belong to the network namespace, and the others.
-pub(crate) fn sysctls(spec: &Spec, own_network: bool) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+pub(crate) fn sysctls(
+    spec: &Spec,
+    own_network: bool,
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let (mut net, mut rest) = (BTreeMap::new(), BTreeMap::new());
     if own_network {
         net.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
@@ -377,7 +447,13 @@ mod tests {
 
     #[test]
     fn the_whole_thing() {
-        let facts = Facts { id: "abc".into(), hostname: "h".into(), args: vec!["sh".into()], kernel: (6, 1), ..Facts::default() };
+        let facts = Facts {
+            id: "abc".into(),
+            hostname: "h".into(),
+            args: vec!["sh".into()],
+            kernel: (6, 1),
+            ..Facts::default()
+        };
         let spec = build(&Spec::default(), &facts).unwrap();
         let linux = spec.linux.unwrap();
         assert_eq!(linux.cgroups_path.as_deref(), Some("/dhow/abc"));
@@ -390,7 +466,15 @@ mod tests {
     #[test]
     fn options_that_are_refused() {
         assert!(security(&["nonsense".into()]).is_err());
-        assert!(security(&["no-new-privileges:true".into(), "seccomp=unconfined".into()]).unwrap().no_new_privileges);
-        assert!(device_rule("c 1:3 rwm").is_ok() && device_rule("c 1:* r").is_ok() && device_rule("x 1:3 rwm").is_err());
+        assert!(
+            security(&["no-new-privileges:true".into(), "seccomp=unconfined".into()])
+                .unwrap()
+                .no_new_privileges
+        );
+        assert!(
+            device_rule("c 1:3 rwm").is_ok()
+                && device_rule("c 1:* r").is_ok()
+                && device_rule("x 1:3 rwm").is_err()
+        );
     }
 }

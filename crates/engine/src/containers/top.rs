@@ -23,15 +23,33 @@ struct Row {
 /// The columns of a format.
 fn columns(args: &str) -> Result<Vec<&'static str>> {
     const KNOWN: [(&str, &str); 17] = [
-        ("pid", "PID"), ("ppid", "PPID"), ("uid", "UID"), ("user", "USER"), ("comm", "COMMAND"), ("cmd", "CMD"),
-        ("args", "COMMAND"), ("command", "COMMAND"), ("rss", "RSS"), ("vsz", "VSZ"), ("stat", "STAT"), ("s", "S"),
-        ("time", "TIME"), ("tty", "TT"), ("tname", "TTY"), ("etime", "ELAPSED"), ("c", "C"),
+        ("pid", "PID"),
+        ("ppid", "PPID"),
+        ("uid", "UID"),
+        ("user", "USER"),
+        ("comm", "COMMAND"),
+        ("cmd", "CMD"),
+        ("args", "COMMAND"),
+        ("command", "COMMAND"),
+        ("rss", "RSS"),
+        ("vsz", "VSZ"),
+        ("stat", "STAT"),
+        ("s", "S"),
+        ("time", "TIME"),
+        ("tty", "TT"),
+        ("tname", "TTY"),
+        ("etime", "ELAPSED"),
+        ("c", "C"),
     ];
     let words: Vec<&str> = args.split_whitespace().collect();
     let list = match words.as_slice() {
-        [] | ["-ef" | "-fe" | "ef"] => return Ok(vec!["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]),
+        [] | ["-ef" | "-fe" | "ef"] => {
+            return Ok(vec!["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
+        }
         ["aux" | "-aux" | "axu" | "u"] => {
-            return Ok(vec!["USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME", "COMMAND"]);
+            return Ok(vec![
+                "USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME", "COMMAND",
+            ]);
         }
         ["-e" | "-A" | "ax" | "-ax"] => return Ok(vec!["PID", "TTY", "TIME", "CMD"]),
         ["-o" | "o" | "-eo" | "-Ao" | "axo", rest @ ..] => rest.join(","),
@@ -45,9 +63,10 @@ fn columns(args: &str) -> Result<Vec<&'static str>> {
     };
     let mut found = Vec::new();
     for word in list.split(',').map(str::trim).filter(|w| !w.is_empty()) {
-        let column = KNOWN.iter().find(|(known, _)| *known == word).map(|(_, title)| *title).ok_or_else(|| {
-            Error::new(Kind::Unsupported, format!("the ps column {word:?} is not supported"))
-        })?;
+        let column =
+            KNOWN.iter().find(|(known, _)| *known == word).map(|(_, title)| *title).ok_or_else(|| {
+                Error::new(Kind::Unsupported, format!("the ps column {word:?} is not supported"))
+            })?;
         found.push(column);
     }
     if !found.contains(&"PID") {
@@ -64,8 +83,10 @@ pub(super) fn top(cgroups: &[std::path::PathBuf], args: &str) -> Result<Top> {
     let facts = Facts::read()?;
     let mut rows: Vec<Row> = pids.into_iter().filter_map(read).collect();
     rows.sort_by_key(|row| row.pid);
-    let processes =
-        rows.iter().map(|row| columns.iter().map(|column| facts.cell(row, column, &users)).collect()).collect();
+    let processes = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| facts.cell(row, column, &users)).collect())
+        .collect();
     Ok(Top { titles: columns.iter().map(|c| (*c).to_owned()).collect(), processes })
 }
 
@@ -79,7 +100,11 @@ struct Facts {
 impl Facts {
     fn read() -> Result<Self> {
         let text = fs::read_to_string("/proc/stat").map_err(|e| io("read", "/proc/stat", e))?;
-        let boot = text.lines().find_map(|l| l.strip_prefix("btime ")).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        let boot = text
+            .lines()
+            .find_map(|l| l.strip_prefix("btime "))
+            .and_then(|n| n.trim().parse().ok())
+            .unwrap_or(0);
         let memory = fs::read_to_string("/proc/meminfo").map_err(|e| io("read", "/proc/meminfo", e))?;
         let memory_kib = memory
             .lines()

@@ -42,7 +42,11 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     text.lines().filter_map(|line| {
         let mut parts = line.split(':');
         let (name, _password) = (parts.next()?, parts.next()?);
-        Some(Group { name, gid: parts.next()?.trim().parse().ok()?, members: parts.next().unwrap_or("").trim() })
+        Some(Group {
+            name,
+            gid: parts.next()?.trim().parse().ok()?,
+            members: parts.next().unwrap_or("").trim(),
+        })
     })
 }
 
@@ -77,16 +81,12 @@ pub(crate) fn resolve(user: &str, add: &[String], passwd: &str, group: &str) -> 
         }
     };
     let find_group = |wanted: &str| {
-        groups(group)
-            .find(|g| g.name == wanted)
-            .map(|g| g.gid)
-            .or_else(|| number(wanted))
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::Invalid,
-                    format!("unable to find group {wanted}: no matching entries in group file"),
-                )
-            })
+        groups(group).find(|g| g.name == wanted).map(|g| g.gid).or_else(|| number(wanted)).ok_or_else(|| {
+            Error::new(
+                Kind::Invalid,
+                format!("unable to find group {wanted}: no matching entries in group file"),
+            )
+        })
     };
     if let Some(wanted) = wanted_group {
         identity.gid = find_group(wanted)?;
@@ -98,9 +98,11 @@ pub(crate) fn resolve(user: &str, add: &[String], passwd: &str, group: &str) -> 
     // docker puts the main group first among the additional ones
     identity.more.insert(0, identity.gid);
     let mut seen = Vec::new();
-    identity.more.retain(|gid| !seen.contains(gid) && {
-        seen.push(*gid);
-        true
+    identity.more.retain(|gid| {
+        !seen.contains(gid) && {
+            seen.push(*gid);
+            true
+        }
     });
     if identity.home.is_empty() {
         "/".clone_into(&mut identity.home);
@@ -128,7 +130,13 @@ mod tests {
         assert_eq!(ask("www:video", &[]), Ok((33, 44, vec![44], "/var/www".into())));
         assert_eq!(ask("1234", &[]), Ok((1234, 0, vec![0], "/".into())));
         assert_eq!(ask("1234:5678", &[]), Ok((1234, 5678, vec![5678], "/".into())));
-        assert_eq!(ask("ghost", &[]).unwrap_err(), "unable to find user ghost: no matching entries in passwd file");
-        assert_eq!(ask("www:ghost", &[]).unwrap_err(), "unable to find group ghost: no matching entries in group file");
+        assert_eq!(
+            ask("ghost", &[]).unwrap_err(),
+            "unable to find user ghost: no matching entries in passwd file"
+        );
+        assert_eq!(
+            ask("www:ghost", &[]).unwrap_err(),
+            "unable to find group ghost: no matching entries in group file"
+        );
     }
 }

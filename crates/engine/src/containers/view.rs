@@ -1,6 +1,6 @@
 //! How a container stands, as readers see it.
 
-use super::Spec;
+use super::{MountKind, Spec};
 use crate::{events::Time, networks::EndpointConfig};
 use dhow_oci::{Digest, Platform};
 use serde::{Deserialize, Serialize};

@@ -103,7 +103,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>> {
         .into_iter()
         .filter(|w| !w.is_empty())
         .map(|w| {
-            let (key, value) = w.split_once('=').ok_or_else(|| invalid(format!("{w:?}: expected name=value")))?;
+            let (key, value) =
+                w.split_once('=').ok_or_else(|| invalid(format!("{w:?}: expected name=value")))?;
             Ok((key.to_owned(), value.to_owned()))
         })
         .collect()
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn instructions() {
         let mut config = ContainerConfig { env: Some(vec!["A=0".into()]), ..ContainerConfig::default() };
-        let changes = ["CMD [\"a\",\"b\"]", "ENV A=1 B=\"two words\"", "EXPOSE 80 53/udp", "WORKDIR /x", "LABEL k v w"];
+        let changes =
+            ["CMD [\"a\",\"b\"]", "ENV A=1 B=\"two words\"", "EXPOSE 80 53/udp", "WORKDIR /x", "LABEL k v w"];
         apply(&mut config, &changes.map(str::to_owned)).unwrap();
         assert_eq!(config.cmd.unwrap(), ["a", "b"]);
         assert_eq!(config.env.unwrap(), ["A=1", "B=two words"]);

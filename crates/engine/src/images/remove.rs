@@ -27,7 +27,10 @@ pub(super) fn remove(
     let mut deleted = Vec::new();
     if let Some(hit) = hit {
         let last = !image.tags.iter().any(|tag| tag != hit);
-        if last && !force && let Some(user) = users.first() {
+        if last
+            && !force
+            && let Some(user) = users.first()
+        {
             let id = user.id.get(..12).unwrap_or_default();
             return Err(conflict(format!(
                 "unable to remove repository reference \"{name}\" (must be forced) - container {id} is using its \

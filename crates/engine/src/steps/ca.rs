@@ -37,7 +37,12 @@ pub(super) fn mount(bundle: &Path) -> oci::Mount {
 /// Variables that programs ask, unless the step sets them itself.
 pub(super) fn hint(env: &mut Vec<String>) {
     for name in [
-        "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "PIP_CERT",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "GIT_SSL_CAINFO",
         "CARGO_HTTP_CAINFO",
     ] {
         if !env.iter().any(|entry| entry.split('=').next() == Some(name)) {
@@ -71,7 +76,9 @@ pub(super) fn plant(snapshot: &Snapshot, bundle: &Path) -> Result<Option<Planted
         if inside::open(&root, &path, OFlags::PATH | OFlags::DIRECTORY).is_ok() {
             continue;
         }
-        let Ok(parent) = inside::open(&root, &parent, OFlags::RDONLY | OFlags::DIRECTORY) else { return Ok(None) };
+        let Ok(parent) = inside::open(&root, &parent, OFlags::RDONLY | OFlags::DIRECTORY) else {
+            return Ok(None);
+        };
         match rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
             Ok(()) => made.push(path.clone()),
             // a link to nowhere: the image has ideas of its own
@@ -91,7 +98,8 @@ pub(super) fn plant(snapshot: &Snapshot, bundle: &Path) -> Result<Option<Planted
         Err(failure) => return Err(fail(failure)),
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(&place, NAME, flags, Mode::from_raw_mode(0o644)).map_err(fail)?);
+    let mut file =
+        File::from(rustix::fs::openat(&place, NAME, flags, Mode::from_raw_mode(0o644)).map_err(fail)?);
     file.write_all(&text).map_err(|e| io("write", NAME, e))?;
     drop(file);
     drop((place, root));

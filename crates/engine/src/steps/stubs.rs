@@ -1,7 +1,11 @@
 //! Mount points that a step's mounts need and the image lacks: the runtime makes them in the writable layer, and they would end up in the image. What
 //! was missing before and is still empty after is taken out again, and folders that were only copied up for it as well.
 
-use crate::{Result, containers::{inside, mounts}, error::io};
+use crate::{
+    Result,
+    containers::{inside, mounts},
+    error::io,
+};
 use dhow_oci::runtime as oci;
 use dhow_store::Snapshot;
 use rustix::{
@@ -26,7 +30,9 @@ pub(super) fn before(snapshot: &Snapshot, oci: &oci::Spec) -> Result<Stubs> {
         for part in target.split('/').filter(|p| !p.is_empty()) {
             path = format!("{path}/{part}");
             // below a mount of its own (/dev/shm) nothing touches the layer
-            let covered = oci.mounts.iter().any(|m| m.destination != target && path.starts_with(&format!("{}/", mounts::clean(&m.destination))));
+            let covered = oci.mounts.iter().any(|m| {
+                m.destination != target && path.starts_with(&format!("{}/", mounts::clean(&m.destination)))
+            });
             if covered || missing.contains(&path) {
                 continue;
             }
@@ -96,10 +102,13 @@ pub(super) fn uncopy(snapshot: &Snapshot, upper: &OwnedFd, path: &str) -> Result
         let Ok(made) = folder(upper, &path) else { return Ok(()) };
         let Ok(stat) = rustix::fs::fstat(&made) else { return Ok(()) };
         let below = snapshot.lowers.iter().find_map(|lower| {
-            let root = rustix::fs::open(lower, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            let root =
+                rustix::fs::open(lower, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .ok()?;
             rustix::fs::fstat(folder(&root, &path).ok()?).ok()
         });
-        let same = below.is_some_and(|b| b.st_mode == stat.st_mode && b.st_uid == stat.st_uid && b.st_gid == stat.st_gid);
+        let same = below
+            .is_some_and(|b| b.st_mode == stat.st_mode && b.st_uid == stat.st_uid && b.st_gid == stat.st_gid);
         let mut value = [0u8; 1];
         let opaque = rustix::fs::fgetxattr(&made, "trusted.overlay.opaque", &mut value[..]).is_ok();
         if !same || opaque {

@@ -59,7 +59,7 @@ impl Walk<'_> {
                     _ => tar::EntryType::Fifo,
                 };
                 let mut header = header(stat, entry, 0);
-                
+
                 if kind != 0o010_000 {
                     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
                     header.set_device_major(major).map_err(|e| io("write", path, e))?;
@@ -83,7 +83,8 @@ impl Walk<'_> {
         }
         let at = if name.is_empty() { "." } else { name };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(parent, at, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
+        let folder =
+            rustix::fs::openat(parent, at, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
         for name in names(&folder, path)? {
             let Ok(stat) = rustix::fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) else {
                 continue; // it has just gone
@@ -106,7 +107,8 @@ impl Walk<'_> {
             self.links.insert((stat.st_dev, stat.st_ino), path.to_owned());
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
+        let file =
+            rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
         self.content(file, path, stat)
     }
 

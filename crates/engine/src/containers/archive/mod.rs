@@ -102,7 +102,8 @@ impl Tree {
         let clone = |fd: &OwnedFd| fd.try_clone().map_err(|e| io("share", "a root", e));
         if !self.mounts.is_empty() {
             let real = real_path(&self.root, folder).unwrap_or_else(|| folder.to_owned());
-            let full = if name.is_empty() { real.clone() } else { format!("{}/{name}", real.trim_end_matches('/')) };
+            let full =
+                if name.is_empty() { real.clone() } else { format!("{}/{name}", real.trim_end_matches('/')) };
             for mount in &self.mounts {
                 let exact = full == mount.target;
                 let rest = real.strip_prefix(&mount.target).filter(|r| r.is_empty() || r.starts_with('/'));
@@ -174,7 +175,11 @@ fn describe(handle: &Handle, place: &Place, path: &str) -> Result<PathStat> {
 
 /// A link's target as an absolute path inside, as docker tells it.
 fn resolved_link(place: &Place, target: &str) -> String {
-    if target.starts_with('/') { mounts::clean(target) } else { mounts::clean(&format!("{}/{target}", place.path)) }
+    if target.starts_with('/') {
+        mounts::clean(target)
+    } else {
+        mounts::clean(&format!("{}/{target}", place.path))
+    }
 }
 
 /// Go's `filepath.Base`.
@@ -213,7 +218,10 @@ pub(super) async fn get(
 }
 
 /// The whole root, without what is mounted in it.
-pub(super) async fn export(shared: &Arc<Shared>, handle: &Arc<Handle>) -> Result<mpsc::Receiver<Result<Bytes>>> {
+pub(super) async fn export(
+    shared: &Arc<Shared>,
+    handle: &Arc<Handle>,
+) -> Result<mpsc::Receiver<Result<Bytes>>> {
     let (shared, handle) = (shared.clone(), handle.clone());
     let (tree, place) = crate::blocking::run(move || {
         let mut tree = Tree::open(&shared, &handle)?;
@@ -246,7 +254,11 @@ pub(super) async fn put(
             return Err(Error::new(Kind::Invalid, "extraction point is not a directory"));
         }
         if !place.rw {
-            let what = if tree.readonly { "container rootfs is marked read-only" } else { "mounted volume is marked read-only" };
+            let what = if tree.readonly {
+                "container rootfs is marked read-only"
+            } else {
+                "mounted volume is marked read-only"
+            };
             return Err(Error::new(Kind::Forbidden, what));
         }
         put::unpack(&place.root, &place.path, pipe_in(tar), keep_kinds)

@@ -37,7 +37,8 @@ pub(crate) fn pipe_out(
     let (sender, receiver) = mpsc::channel(16);
     tokio::task::spawn_blocking(move || {
         let mut out = io::BufWriter::with_capacity(64 << 10, Writer { sender: sender.clone() });
-        let done = work(&mut out).and_then(|()| out.flush().map_err(|e| crate::error::io("write", "a stream", e)));
+        let done =
+            work(&mut out).and_then(|()| out.flush().map_err(|e| crate::error::io("write", "a stream", e)));
         if let Err(failure) = done
             && sender.blocking_send(Err(failure)).is_err()
         {

@@ -45,7 +45,10 @@ fn plain<'a>(mut source: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
             let decoder = zstd::stream::read::Decoder::new(whole).map_err(|e| io("read", "zstd", e))?;
             Ok(Box::new(decoder))
         }
-        [b'B', b'Z', b'h', ..] => Err(Error::new(Kind::Unsupported, "bzip2 archives are not supported: use gzip, zstd or plain tar")),
+        [b'B', b'Z', b'h', ..] => Err(Error::new(
+            Kind::Unsupported,
+            "bzip2 archives are not supported: use gzip, zstd or plain tar",
+        )),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
             Err(Error::new(Kind::Unsupported, "xz archives are not supported: use gzip, zstd or plain tar"))
         }
@@ -67,7 +70,9 @@ fn name_of(path: &std::path::Path) -> Result<Vec<String>> {
         match part {
             std::path::Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
             std::path::Component::ParentDir => {
-                parts.pop().ok_or_else(|| invalid(format!("{:?} is outside of the archive's root", path.display())))?;
+                parts.pop().ok_or_else(|| {
+                    invalid(format!("{:?} is outside of the archive's root", path.display()))
+                })?;
             }
             _ => {}
         }
@@ -83,7 +88,8 @@ fn parent(root: &OwnedFd, folder: &str, parts: &[String]) -> Result<OwnedFd> {
     if let Ok(found) = inside::open(root, &full, flags) {
         return Ok(found);
     }
-    let mut at = inside::open(root, if path.is_empty() { "/" } else { &path }, flags).map_err(|e| refused(&path, e))?;
+    let mut at = inside::open(root, if path.is_empty() { "/" } else { &path }, flags)
+        .map_err(|e| refused(&path, e))?;
     for part in parts {
         match rustix::fs::mkdirat(&at, part.as_str(), Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -136,7 +142,8 @@ fn one(
         }
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let made = rustix::fs::openat(&at, name.as_str(), flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+            let made =
+                rustix::fs::openat(&at, name.as_str(), flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
             let mut file = File::from(made);
             std_io::copy(entry, &mut file).map_err(|e| io("write in the container", &shown, e))?;
             rustix::fs::fchown(&file, Some(owner.0), Some(owner.1)).map_err(fail)?;
@@ -144,22 +151,32 @@ fn one(
             return rustix::fs::futimens(&file, &times).map_err(fail);
         }
         tar::EntryType::Symlink => {
-            let target = entry.link_name().ok().flatten().ok_or_else(|| invalid(format!("{shown}: a link to nothing")))?;
+            let target = entry
+                .link_name()
+                .ok()
+                .flatten()
+                .ok_or_else(|| invalid(format!("{shown}: a link to nothing")))?;
             rustix::fs::symlinkat(target.as_ref(), &at, name.as_str()).map_err(fail)?;
         }
         tar::EntryType::Link => {
-            let target = entry.link_name().ok().flatten().ok_or_else(|| invalid(format!("{shown}: a link to nothing")))?;
+            let target = entry
+                .link_name()
+                .ok()
+                .flatten()
+                .ok_or_else(|| invalid(format!("{shown}: a link to nothing")))?;
             let mut parts = name_of(&target)?;
             let last = parts.pop().ok_or_else(|| invalid(format!("{shown}: a hard link to a folder")))?;
             let from = parent(root, folder, &parts)?;
-            return rustix::fs::linkat(&from, last.as_str(), &at, name.as_str(), AtFlags::empty()).map_err(fail);
+            return rustix::fs::linkat(&from, last.as_str(), &at, name.as_str(), AtFlags::empty())
+                .map_err(fail);
         }
         tar::EntryType::Char | tar::EntryType::Block | tar::EntryType::Fifo => {
             let (file_type, device) = match kind {
                 tar::EntryType::Fifo => (FileType::Fifo, 0),
                 kind => {
                     let part = |n: std_io::Result<Option<u32>>| n.ok().flatten().unwrap_or(0);
-                    let device = rustix::fs::makedev(part(header.device_major()), part(header.device_minor()));
+                    let device =
+                        rustix::fs::makedev(part(header.device_major()), part(header.device_minor()));
                     let block = kind == tar::EntryType::Block;
                     (if block { FileType::BlockDevice } else { FileType::CharacterDevice }, device)
                 }

@@ -1,6 +1,12 @@
 //! The end of a run: everybody is told first; then network, shim and folders go; then it is removed, started again, or stays.
 
-use super::{Backoff, Idle, Running, State, keeper::Keeper, launch, network::{self, Wiring}, reply};
+use super::{
+    Backoff, Idle, Running, State,
+    keeper::Keeper,
+    launch,
+    network::{self, Wiring},
+    reply,
+};
 use crate::{
     Error, Kind, blocking,
     containers::{Status, restart},
@@ -18,12 +24,8 @@ impl Running {
         let by_user = stopping.by_user || keeper.standing.stopped_by_user;
         let ran = self.since.elapsed();
         let wiring = self.note_end(keeper, exit);
-        let ended = restart::Ended {
-            exit_code: exit.code,
-            by_user,
-            ran,
-            restarts: keeper.standing.restart_count,
-        };
+        let ended =
+            restart::Ended { exit_code: exit.code, by_user, ran, restarts: keeper.standing.restart_count };
         let forced = !stopping.then.is_empty() || stopping.remove.is_some();
         let again = if forced || keeper.shared.draining() {
             None
@@ -79,8 +81,10 @@ impl Running {
         standing.exit_code = exit.code;
         standing.oom_killed = exit.oom;
         standing.finished = if exit.at > 0 { Time(exit.at) } else { Time::now() };
-        let wiring =
-            Wiring { endpoints: std::mem::take(&mut standing.endpoints), ports: std::mem::take(&mut standing.ports) };
+        let wiring = Wiring {
+            endpoints: std::mem::take(&mut standing.endpoints),
+            ports: std::mem::take(&mut standing.ports),
+        };
         self.left = wiring.endpoints.iter().map(|(name, e)| (name.clone(), e.network.clone())).collect();
         keeper.shared.execs.ended(keeper.id());
         wiring

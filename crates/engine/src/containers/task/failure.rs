@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn dockers_words_and_codes() {
         let (error, code) = start_error(&refused("nope", ENOENT));
-        assert!(error.message.contains("exec: \"nope\": executable file not found in $PATH: unknown"), "{error}");
+        assert!(
+            error.message.contains("exec: \"nope\": executable file not found in $PATH: unknown"),
+            "{error}"
+        );
         assert_eq!(code, 127);
         let (error, code) = start_error(&refused("/nope", ENOENT));
         assert!(error.message.contains("stat /nope: no such file or directory"), "{error}");

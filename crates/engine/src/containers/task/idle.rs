@@ -3,7 +3,12 @@
 use super::{Answer, Backoff, Command, Idle, State, end, keeper::Keeper, launch, reply};
 use crate::{
     Error, Kind, Result,
-    containers::{Resources, Restart, Status, book::{Queued, not_running}, limits, record::Wanted},
+    containers::{
+        Resources, Restart, Status,
+        book::{Queued, not_running},
+        limits,
+        record::Wanted,
+    },
     networks::{self, EndpointConfig},
 };
 use std::sync::Arc;
@@ -18,7 +23,13 @@ impl Idle {
             }
             Command::Kill { answer, .. } => {
                 let id = keeper.id();
-                reply(answer, Err(Error::new(Kind::Conflict, format!("cannot kill container: {id}: container {id} is not running"))));
+                reply(
+                    answer,
+                    Err(Error::new(
+                        Kind::Conflict,
+                        format!("cannot kill container: {id}: container {id} is not running"),
+                    )),
+                );
             }
             Command::Pause(answer) | Command::Unpause(answer) => reply(answer, Err(not_running(keeper.id()))),
             Command::Remove { remove, answer } => {
@@ -131,7 +142,7 @@ async fn common(keeper: &mut Keeper, command: Command) {
             let connected = connect(keeper, &network, *config).await;
             reply(answer, connected);
         }
-        Command::Disconnect { network, answer, .. } => {
+        Command::Disconnect { network, answer } => {
             let disconnected = disconnect(keeper, &network).await;
             reply(answer, disconnected);
         }
@@ -227,12 +238,14 @@ pub(super) fn merge(old: &Resources, new: &Resources) -> Resources {
 }
 
 /// Records a network for the next start.
-pub(super) async fn connect(keeper: &mut Keeper, network: &networks::View, config: EndpointConfig) -> Result<()> {
+pub(super) async fn connect(
+    keeper: &mut Keeper,
+    network: &networks::View,
+    config: EndpointConfig,
+) -> Result<()> {
     admit(keeper, network)?;
     let record = Arc::make_mut(&mut keeper.record);
-    if record.networks.len() == 1
-        && record.networks.keys().any(|name| name == "none")
-    {
+    if record.networks.len() == 1 && record.networks.keys().any(|name| name == "none") {
         record.networks.clear();
     }
     record.networks.insert(network.name.clone(), Wanted { network_id: network.id.clone(), config });

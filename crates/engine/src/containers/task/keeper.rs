@@ -1,9 +1,12 @@
 //! What a container's task keeps in every state: its record, how it stands, who waits; and how that reaches readers, journal and events.
 
 use crate::{
-    Result,
-    blocking,
-    containers::{Book, Health, Status, book::{Handle, Queued}, record::{Record, Standing}},
+    Result, blocking,
+    containers::{
+        Book, Health, Status,
+        book::{Handle, Queued},
+        record::{Record, Standing},
+    },
     events::{Event, Time},
     shared::Shared,
 };
@@ -47,7 +50,9 @@ impl Keeper {
     pub(crate) fn save_state(&self) {
         match self.shared.journal(&format!("state/{}", self.id()), &self.standing) {
             Ok(ticket) => ticket.forget(),
-            Err(failure) => tracing::error!(id = self.id(), %failure, "the state of a container is not recorded"),
+            Err(failure) => {
+                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded")
+            }
         }
     }
 

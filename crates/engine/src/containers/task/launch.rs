@@ -80,7 +80,8 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
         let (shared, record) = (shared.clone(), record.clone());
         blocking::run(move || prepare::prepare(&shared, &record))
     };
-    let (sandbox, prepared, shim) = tokio::join!(sandbox, prepared, spawn(&shared, shared.shim_dir(&record.id)));
+    let (sandbox, prepared, shim) =
+        tokio::join!(sandbox, prepared, spawn(&shared, shared.shim_dir(&record.id)));
     let mut shim = shim?;
     let made = async {
         let (sandbox, prepared) = (Arc::new(sandbox?), prepared?);
@@ -95,7 +96,9 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
         }
     };
     match made.await {
-        Ok((sandbox, prepared, wiring, pid)) => Ok(running(keeper, shim, &sandbox, prepared, wiring, pid, delay)?),
+        Ok((sandbox, prepared, wiring, pid)) => {
+            Ok(running(keeper, shim, &sandbox, prepared, wiring, pid, delay)?)
+        }
         Err(failed) => {
             dismiss(&shim.link, &mut shim.notices, shared.shim_dir(&record.id)).await;
             Err(failed)
@@ -129,7 +132,8 @@ async fn create(
     let spec = &keeper.record.spec;
     for queued in keeper.queue.drain(..) {
         let wanted = queued.wanted;
-        let streams = Streams { stdin: wanted.stdin && spec.open_stdin, stdout: wanted.stdout, stderr: wanted.stderr };
+        let streams =
+            Streams { stdin: wanted.stdin && spec.open_stdin, stdout: wanted.stdout, stderr: wanted.stderr };
         shim.link.attach(Target::Init, queued.end, streams).await?;
     }
     let request = Request::Create {
@@ -214,7 +218,9 @@ pub(crate) async fn dismiss(link: &Link, notices: &mut mpsc::UnboundedReceiver<N
         }
     }
     let gone = blocking::run(move || match std::fs::remove_dir_all(&dir) {
-        Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => Err(io("remove", dir.display(), failure)),
+        Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("remove", dir.display(), failure))
+        }
         _ => Ok(()),
     });
     if let Err(failure) = gone.await {

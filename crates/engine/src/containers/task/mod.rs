@@ -10,15 +10,13 @@ mod network;
 mod prepare;
 mod running;
 
-pub(crate) use failure::sentence as refusal_sentence;
 pub(crate) use failure::exit_code as refusal_code;
+pub(crate) use failure::sentence as refusal_sentence;
 pub(crate) use keeper::Keeper;
-pub(crate) use prepare::{bind_source, cgroups, host_devices, resources, specification};
 pub(crate) use launch::dismiss;
-pub(crate) use running::{Probing, Running, adopted, netns_of};
 pub(crate) use network::{Mode, extra_host, mac, mode};
-
-
+pub(crate) use prepare::{bind_source, cgroups, host_devices, resources, specification};
+pub(crate) use running::{Probing, Running, adopted, netns_of};
 
 use super::{Attach, Probe, Remove, Resources, Restart};
 use crate::{Result, link::Notice, networks};
@@ -36,19 +34,54 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Start(Answer<()>),
-    Stop { signal: Option<i32>, timeout: Option<i64>, answer: Answer<()> },
-    Restart { signal: Option<i32>, timeout: Option<i64>, answer: Answer<()> },
-    Kill { signal: i32, answer: Answer<()> },
+    Stop {
+        signal: Option<i32>,
+        timeout: Option<i64>,
+        answer: Answer<()>,
+    },
+    Restart {
+        signal: Option<i32>,
+        timeout: Option<i64>,
+        answer: Answer<()>,
+    },
+    Kill {
+        signal: i32,
+        answer: Answer<()>,
+    },
     Pause(Answer<()>),
     Unpause(Answer<()>),
-    Rename { new: String, answer: Answer<()> },
-    Update { resources: Option<Box<Resources>>, restart: Option<Restart>, answer: Answer<Vec<String>> },
-    Remove { remove: Remove, answer: Answer<()> },
-    Attach { end: OwnedFd, wanted: Attach, answer: Answer<()> },
-    Connect { network: Arc<networks::View>, config: Box<networks::EndpointConfig>, answer: Answer<()> },
-    Disconnect { network: String, force: bool, answer: Answer<()> },
+    Rename {
+        new: String,
+        answer: Answer<()>,
+    },
+    Update {
+        resources: Option<Box<Resources>>,
+        restart: Option<Restart>,
+        answer: Answer<Vec<String>>,
+    },
+    Remove {
+        remove: Remove,
+        answer: Answer<()>,
+    },
+    Attach {
+        end: OwnedFd,
+        wanted: Attach,
+        answer: Answer<()>,
+    },
+    Connect {
+        network: Arc<networks::View>,
+        config: Box<networks::EndpointConfig>,
+        answer: Answer<()>,
+    },
+    Disconnect {
+        network: String,
+        answer: Answer<()>,
+    },
     /// A health probe of this run ended.
-    Probed { run: u64, probe: Box<Probe> },
+    Probed {
+        run: u64,
+        probe: Box<Probe>,
+    },
 }
 
 /// How it stands.

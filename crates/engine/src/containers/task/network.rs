@@ -2,7 +2,11 @@
 
 use crate::{
     Error, Kind, Result, blocking,
-    containers::{Spec, View, files, ports, record::{Record, Wanted}, spec},
+    containers::{
+        Spec, View, files, ports,
+        record::{Record, Wanted},
+        spec,
+    },
     networks,
     shared::Shared,
 };
@@ -66,7 +70,8 @@ pub(super) async fn sandbox(shared: &Arc<Shared>, spec: &Spec) -> Result<Sandbox
             match &live.netns {
                 None => Ok(Sandbox::Host),
                 Some(netns) => {
-                    let fd = netns.try_clone().map_err(|e| crate::error::io("share the network of", other, e))?;
+                    let fd =
+                        netns.try_clone().map_err(|e| crate::error::io("share the network of", other, e))?;
                     Ok(Sandbox::Joined(Arc::new(fd)))
                 }
             }
@@ -89,7 +94,7 @@ pub(super) fn attaches(shared: &Shared, record: &Record) -> Result<Vec<(String, 
         }
     }
     let first = networks::canonical(&record.spec.host.network_mode);
-    all.sort_by_key(|(name, wanted, _)| (*name != first && wanted.network_id != first, (*name).clone()));
+    all.sort_by_key(|(name, wanted, _)| (**name != first && wanted.network_id != first, (*name).clone()));
     let gateway = all
         .iter()
         .filter(|(_, _, network)| !network.internal)
@@ -219,7 +224,11 @@ pub(crate) fn write_files(
     let host_mode = mode(&spec.host.network_mode) == Mode::Host;
     files::write(&dir.join("hostname"), &format!("{hostname}\n"))?;
     files::write(&dir.join("hosts"), &hosts(shared, record, hostname, endpoints)?)?;
-    if host_mode && spec.host.dns.is_empty() && spec.host.dns_search.is_empty() && spec.host.dns_options.is_empty() {
+    if host_mode
+        && spec.host.dns.is_empty()
+        && spec.host.dns_search.is_empty()
+        && spec.host.dns_options.is_empty()
+    {
         let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         return files::write(&dir.join("resolv.conf"), &text);
     }
@@ -286,17 +295,18 @@ pub(crate) fn extra_host(shared: &Shared, text: &str) -> Result<(String, String)
     if address == "host-gateway" {
         let bridge = shared.networks.find(networks::BRIDGE)?;
         let pools = bridge.network.as_ref().map(|n| n.spec.pools.as_slice()).unwrap_or_default();
-        let gateway = pools.iter().find_map(|pool| pool.gateway).ok_or_else(|| {
-            Error::new(Kind::Internal, "unable to derive the IP value for host-gateway")
-        })?;
+        let gateway = pools
+            .iter()
+            .find_map(|pool| pool.gateway)
+            .ok_or_else(|| Error::new(Kind::Internal, "unable to derive the IP value for host-gateway"))?;
         return Ok((gateway.to_string(), name.to_owned()));
     }
     if name.is_empty() {
         return Err(wrong());
     }
-    let parsed: IpAddr = address.parse().map_err(|_| {
-        Error::new(Kind::Invalid, format!("invalid IP address in add-host: \"{address}\""))
-    })?;
+    let parsed: IpAddr = address
+        .parse()
+        .map_err(|_| Error::new(Kind::Invalid, format!("invalid IP address in add-host: \"{address}\"")))?;
     Ok((parsed.to_string(), name.to_owned()))
 }
 
@@ -306,11 +316,18 @@ fn link_entries(shared: &Shared, link: &str) -> Result<Vec<(String, String)>> {
     let view: Arc<View> = shared.containers.find(other)?.view();
     if !view.status.is_up() {
         let name = &view.name;
-        return Err(Error::new(Kind::Conflict, format!("Cannot link to a non running container: /{name} AS {alias}")));
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("Cannot link to a non running container: /{name} AS {alias}"),
+        ));
     }
     let short = view.id.get(..12).unwrap_or_default();
     let alias = alias.rsplit('/').next().unwrap_or(alias);
-    let names = if alias == view.name { format!("{alias} {short}") } else { format!("{alias} {short} {}", view.name) };
+    let names = if alias == view.name {
+        format!("{alias} {short}")
+    } else {
+        format!("{alias} {short} {}", view.name)
+    };
     let endpoints = view.networks.values().filter_map(|n| n.endpoint.as_ref());
     Ok(endpoints.filter_map(|e| e.ipv4).map(|(address, _)| (address.to_string(), names.clone())).collect())
 }

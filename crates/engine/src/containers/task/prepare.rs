@@ -3,7 +3,10 @@
 use super::network::{Mode, mode, write_files};
 use crate::{
     Error, Kind, Result,
-    containers::{DeviceSpec, MountKind, MountPoint, Resources, limits, logging, mounts, record::Record, seccomp, spec, user},
+    containers::{
+        DeviceSpec, MountKind, MountPoint, Resources, limits, logging, mounts, record::Record, seccomp, spec,
+        user,
+    },
     error::io,
     shared::Shared,
 };
@@ -114,7 +117,8 @@ pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapsho
         let bytes = snapshot.read_file(path, user::MAX_FILE)?;
         Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
     };
-    let identity = user::resolve(&spec.user, &spec.host.group_add, &file("/etc/passwd")?, &file("/etc/group")?)?;
+    let identity =
+        user::resolve(&spec.user, &spec.host.group_add, &file("/etc/passwd")?, &file("/etc/group")?)?;
     let mut args = vec![record.path.clone()];
     args.extend(record.args.iter().cloned());
     let mut resources = resources(&spec.host.resources)?;
@@ -165,7 +169,10 @@ fn mounts_of(shared: &Shared, record: &Record, dir: &Path) -> Result<Vec<oci::Mo
                 mounts::tmpfs(&point.target, &wanted.map(mounts::tmpfs_options).unwrap_or_default())
             }
             MountKind::Image => {
-                return Err(Error::new(Kind::Unsupported, "mounts of type \"image\" are not supported by this engine"));
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    "mounts of type \"image\" are not supported by this engine",
+                ));
             }
         });
     }
@@ -200,12 +207,8 @@ pub(crate) fn bind_source(record: &Record, point: &MountPoint) -> Result<()> {
     if point.source.exists() {
         return Ok(());
     }
-    let strict = record
-        .spec
-        .host
-        .mounts
-        .iter()
-        .any(|m| mounts::clean(&m.target) == point.target && !m.create_source);
+    let strict =
+        record.spec.host.mounts.iter().any(|m| mounts::clean(&m.target) == point.target && !m.create_source);
     if strict {
         return Err(Error::new(
             Kind::Invalid,
@@ -233,7 +236,10 @@ fn joins(shared: &Shared, record: &Record) -> Result<BTreeMap<String, String>> {
             let handle = shared.containers.find(other)?;
             let live = handle.live().ok_or_else(|| {
                 let id = &handle.id;
-                Error::new(Kind::Conflict, format!("cannot join {} of a non running container: {id}", kind.to_uppercase()))
+                Error::new(
+                    Kind::Conflict,
+                    format!("cannot join {} of a non running container: {id}", kind.to_uppercase()),
+                )
             })?;
             joins.insert(kind.to_owned(), format!("/proc/{}/ns/{kind}", live.pid));
         }
@@ -264,7 +270,10 @@ fn devices(wanted: &[DeviceSpec]) -> Result<Vec<(oci::Device, String)>> {
         let node = lookup_device(path, Path::new(inside)).ok_or_else(|| {
             Error::new(
                 Kind::Invalid,
-                format!("error gathering device information while adding custom device \"{}\": not a device node", device.host),
+                format!(
+                    "error gathering device information while adding custom device \"{}\": not a device node",
+                    device.host
+                ),
             )
         })?;
         all.push((node, access.to_owned()));

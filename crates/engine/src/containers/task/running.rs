@@ -1,9 +1,15 @@
 //! What a running container does with a command, and with what its shim says.
 
-use super::{Answer, Command, State, end, idle, keeper::Keeper, network, prepare, reply};
+use super::{Answer, Command, State, idle, keeper::Keeper, network, prepare, reply};
 use crate::{
     Error, Kind, Result, blocking,
-    containers::{Remove, Resources, Status, Probe, book::{Live, not_running}, health, record::Wanted, signals},
+    containers::{
+        Probe, Remove, Resources, Status,
+        book::{Live, not_running},
+        health,
+        record::Wanted,
+        signals,
+    },
     error::io,
     link::{Notice, Streams},
     networks::{self, EndpointConfig},
@@ -170,7 +176,7 @@ impl Running {
                 let connected = self.connect(keeper, &network, *config).await;
                 reply(answer, connected);
             }
-            Command::Disconnect { network, answer, .. } => {
+            Command::Disconnect { network, answer } => {
                 let disconnected = self.disconnect(keeper, &network).await;
                 reply(answer, disconnected);
             }
@@ -292,12 +298,22 @@ impl Running {
         idle::update(keeper, wanted, restart).await
     }
 
-    async fn connect(&mut self, keeper: &mut Keeper, network: &networks::View, config: EndpointConfig) -> Result<()> {
+    async fn connect(
+        &mut self,
+        keeper: &mut Keeper,
+        network: &networks::View,
+        config: EndpointConfig,
+    ) -> Result<()> {
         idle::admit(keeper, network)?;
         let wanted = Wanted { network_id: network.id.clone(), config: config.clone() };
         let first = keeper.standing.endpoints.is_empty();
-        let attach =
-            network::attach(&keeper.shared, &keeper.record, &network.name, &wanted, first && !network.internal)?;
+        let attach = network::attach(
+            &keeper.shared,
+            &keeper.record,
+            &network.name,
+            &wanted,
+            first && !network.internal,
+        )?;
         let (net, live) = (keeper.shared.net.clone(), self.live.clone());
         let id = keeper.id().to_owned();
         let endpoint = blocking::run(move || match &live.netns {
@@ -314,7 +330,8 @@ impl Running {
     }
 
     async fn disconnect(&mut self, keeper: &mut Keeper, network: &str) -> Result<()> {
-        let name = keeper.shared.networks.find(network).map_or_else(|_| network.to_owned(), |n| n.name.clone());
+        let name =
+            keeper.shared.networks.find(network).map_or_else(|_| network.to_owned(), |n| n.name.clone());
         idle::disconnect(keeper, &name).await?;
         if let Some(endpoint) = keeper.standing.endpoints.remove(&name) {
             let (net, live, gone) = (keeper.shared.net.clone(), self.live.clone(), endpoint.clone());

@@ -1,0 +1,4 @@
+//! The engine against real shims, namespaces and cgroups. Each test has its own data root, exec root and network instance, and leaves nothing.
+
+mod harness;
+mod life;
