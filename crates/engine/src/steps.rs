@@ -335,11 +335,6 @@ async fn execute(
         ran = conduct(&link, &mut notices, made, output) => ran,
         _ = &mut dropped => Err(Error::new(Kind::Internal, "the build was cancelled")),
     };
-    if ran.is_err()
-        && let Err(refusal) = link.signal(Target::Init, 9).await
-    {
-        tracing::debug!(?refusal, "a step that failed had no process");
-    }
     task::dismiss(&link, &mut notices, dir).await;
     ran
 }

@@ -29,7 +29,8 @@ impl Endpoint {
 
     /// Whether another endpoint may do better.
     pub(crate) fn falls_through(&self, error: &Error) -> bool {
-        self.mirror || (!self.verify && !self.is_plain() && error.kind == Kind::Unavailable)
+        let may_be_plain = !self.verify && !self.is_plain() && error.kind == Kind::Unavailable;
+        self.mirror || (may_be_plain && !error.is_timeout())
     }
 }
 

@@ -56,6 +56,11 @@ impl Error {
         Self::new(Kind::Unavailable, message)
     }
 
+    /// Nobody answered at all: another scheme at the same address would wait as long.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.source.as_deref().is_some_and(|source| io_kind(source) == Some(io::ErrorKind::TimedOut))
+    }
+
     /// Of a request that got no answer, worded as Go does: `Get "https://host/v2/": dial tcp …`.
     pub(crate) fn transport(
         method: &str,

@@ -17,8 +17,8 @@ use std::{
     path::Path,
 };
 
-/// Of one packet. What is longer goes into a memfd, announced by an empty packet.
-const PACKET: usize = 16 * 1024;
+/// Of one packet: what a shim keeps touched for receiving. What is longer goes into a memfd, announced by a packet of one zero.
+const PACKET: usize = 4 * 1024;
 /// Of any message.
 const LONGEST: u64 = 64 << 20;
 /// Descriptors beside the memfd.

@@ -67,6 +67,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
+type Shim = (Arc<Link>, mpsc::UnboundedReceiver<Notice>);
 type Revived = (Keeper, State, mpsc::Receiver<task::Command>);
 
 fn admit(
@@ -97,27 +98,30 @@ fn admit(
 /// Finds out what became of one container.
 async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> Revived {
     let up = keeper.standing.status.is_up() || keeper.standing.starting || keeper.standing.pid > 0;
+    let dir = keeper.shared.shim_dir(&keeper.record.id);
     if !up {
+        // its end was known, but the last daemon went before it had cleaned up
+        if dir.exists() {
+            dismiss_at(dir).await;
+        }
         return (keeper, State::Idle(task::Idle), mailbox);
     }
-    let dir = keeper.shared.shim_dir(&keeper.record.id);
     if let Ok(client) = Client::connect(&dir)
         && let Ok((link, mut notices)) = Link::new(client, None)
     {
         match notices.recv().await {
             Some(Notice::Hello { pid: Some(pid), running: true, exit: None, execs }) => {
-                match adopt(&mut keeper, link.clone(), notices, pid, execs).await {
-                    Ok(state) => return (keeper, state, mailbox),
+                let state = match observe(&keeper, pid).await {
+                    Ok(seen) => adopt(&mut keeper, (link, notices), pid, execs, seen),
                     Err(failure) => {
                         tracing::error!(id = keeper.record.id, %failure, "a running container cannot be adopted: it is ended");
-                        let state =
-                            bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, Some(link)).await;
-                        return (keeper, state, mailbox);
+                        bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, Some((link, notices))).await
                     }
-                }
+                };
+                return (keeper, state, mailbox);
             }
             Some(Notice::Hello { exit: Some(exit), .. }) => {
-                let state = bury(&mut keeper, exit, Some(link)).await;
+                let state = bury(&mut keeper, exit, Some((link, notices))).await;
                 return (keeper, state, mailbox);
             }
             // Set up, but never told to go: the start was lost with the daemon.
@@ -141,16 +145,17 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     (keeper, state, mailbox)
 }
 
-/// Its shim lives: network books, streams, probes go on.
-async fn adopt(
-    keeper: &mut Keeper,
-    link: Arc<Link>,
-    notices: mpsc::UnboundedReceiver<Notice>,
-    pid: i32,
-    execs: Vec<(String, i32)>,
-) -> Result<State> {
+/// What an adopted container needs to be known again.
+struct Seen {
+    oci: dhow_oci::runtime::Spec,
+    cgroups: Vec<std::path::PathBuf>,
+    netns: Option<rustix::fd::OwnedFd>,
+}
+
+/// Its shim lives: its specification, its cgroups, its network in the books again.
+async fn observe(keeper: &Keeper, pid: i32) -> Result<Seen> {
     let (shared, record, standing) = (keeper.shared.clone(), keeper.record.clone(), keeper.standing.clone());
-    let (oci, cgroups, netns) = blocking::run(move || {
+    blocking::run(move || {
         let snapshot = shared.store.snapshot(&record.id, &record.diff_ids)?;
         let oci = task::specification(&shared, &record, &snapshot)?;
         let own = mode(&record.spec.host.network_mode);
@@ -159,19 +164,32 @@ async fn adopt(
         if let Some(netns) = &netns
             && !endpoints.is_empty()
         {
-            shared.net.restore(netns.as_fd(), &endpoints, &standing.ports)?;
+            // a container without its ports is worse than one with them, and better than none
+            if let Err(failure) = shared.net.restore(netns.as_fd(), &endpoints, &standing.ports) {
+                tracing::error!(
+                    id = record.id,
+                    ?failure,
+                    "the network of a running container is not restored"
+                );
+            }
             if !record.spec.host.dns.is_empty() {
                 shared.net.set_upstream(&record.id, record.spec.host.dns.clone());
             }
         }
         let cgroups = task::cgroups(&shared, &record, &oci, &standing.cgroups)?;
-        Ok((oci, cgroups, netns))
+        Ok(Seen { oci, cgroups, netns })
     })
-    .await?;
+    .await
+}
+
+/// Streams, waits and probes go on.
+fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, seen: Seen) -> State {
+    let (link, notices) = shim;
     for (id, pid) in execs {
         keeper.shared.execs.adopt(&id, &keeper.record.id, pid);
     }
     let (stopped, receiver) = watch::channel(false);
+    let Seen { oci, cgroups, netns } = seen;
     let live =
         Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
     keeper.standing.pid = pid;
@@ -186,17 +204,15 @@ async fn adopt(
     keeper.health = health::settings(&keeper.record.spec).map(|_| Health::starting());
     keeper.publish();
     keeper.save_state();
-    Ok(task::adopted(keeper, live, notices, stopped))
+    task::adopted(keeper, live, notices, stopped)
 }
 
 /// It has ended while no daemon looked: told now, with its true code where there is one.
-async fn bury(keeper: &mut Keeper, exit: Exit, link: Option<Arc<Link>>) -> State {
+async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
     let (shared, standing, id) = (keeper.shared.clone(), keeper.standing.clone(), keeper.record.id.clone());
     let dir = shared.shim_dir(&id);
-    if let Some(link) = link
-        && let Err(refusal) = link.call(&dhow_shim::Request::Goodbye, &[]).await
-    {
-        tracing::debug!(?refusal, "a shim went without a word");
+    if let Some((link, mut notices)) = shim {
+        task::dismiss(&link, &mut notices, dir.clone()).await;
     }
     let swept = blocking::run(move || {
         let endpoints: Vec<_> = standing.endpoints.values().cloned().collect();
@@ -276,18 +292,8 @@ async fn sweep(shared: &Arc<Shared>, known: &HashSet<String>) {
         }
     }
     for id in orphans {
-        let dir = shared.shim_dir(&id);
         tracing::info!(id, "ending a shim that belongs to no container");
-        if let Ok(client) = Client::connect(&dir)
-            && let Ok((link, mut notices)) = Link::new(client, None)
-        {
-            if let Err(refusal) = link.signal(dhow_shim::Target::Init, 9).await {
-                tracing::debug!(?refusal, "an orphan had no process");
-            }
-            task::dismiss(&link, &mut notices, dir).await;
-        } else if let Err(failure) = blocking::run(move || remove_dir(&dir)).await {
-            tracing::warn!(%failure, "the folder of an orphaned shim is still there");
-        }
+        dismiss_at(shared.shim_dir(&id)).await;
     }
     let (below, known) = (shared.clone(), known.clone());
     let swept = blocking::run(move || {
@@ -300,6 +306,17 @@ async fn sweep(shared: &Arc<Shared>, known: &HashSet<String>) {
     });
     if let Err(failure) = swept.await {
         tracing::warn!(%failure, "a writable layer that belongs to no container is still there");
+    }
+}
+
+/// Ends whatever shim lives in a folder, and removes the folder.
+async fn dismiss_at(dir: std::path::PathBuf) {
+    if let Ok(client) = Client::connect(&dir)
+        && let Ok((link, mut notices)) = Link::new(client, None)
+    {
+        task::dismiss(&link, &mut notices, dir).await;
+    } else if let Err(failure) = blocking::run(move || remove_dir(&dir)).await {
+        tracing::warn!(%failure, "the folder of a shim is still there");
     }
 }
 

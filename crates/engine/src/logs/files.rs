@@ -167,15 +167,17 @@ impl Log {
     /// All files that are newer than the one with this inode, and it; all, if it is gone. Oldest first, the live one last.
     fn chain(&self, since: Option<u64>) -> io::Result<Vec<Position>> {
         let mut newest_first: Vec<Position> = Vec::new();
+        let mut missing = 0;
         for number in 0_u32.. {
-            let opened = Position::open(&numbered(&self.path, number))?;
-            let Some(file) = opened else {
-                // The live file is missing for a moment while it is rotated.
-                if number == 0 {
-                    continue;
+            let Some(file) = Position::open(&numbered(&self.path, number))? else {
+                // Files only move up, as we do: while they are rotated one number is missing, never two.
+                missing += 1;
+                if missing == 2 {
+                    break;
                 }
-                break;
+                continue;
             };
+            missing = 0;
             // A rotation while we look shows a file twice.
             if newest_first.iter().any(|known| known.inode == file.inode) {
                 continue;

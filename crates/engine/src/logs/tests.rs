@@ -162,3 +162,27 @@ async fn following_ends_at_until() {
     let until = Some(i64::try_from(soon.as_nanos()).unwrap());
     assert_eq!(all(stream(dir.log(), LogQuery { follow: true, until, ..query() }, stopped)).await, [0, 1, 2]);
 }
+
+#[tokio::test]
+async fn nothing_is_lost_between_files_that_are_rotated_quickly() {
+    const FILES: u32 = 150;
+    let dir = Dir::new();
+    let (stop, stopped) = running();
+    let receiver = stream(dir.log(), LogQuery { follow: true, ..query() }, stopped);
+    let (log, rotated) = (dir.log(), (1..=FILES).map(|n| dir.rotated(n)).collect::<Vec<_>>());
+    let writer = std::thread::spawn(move || {
+        for round in 0..FILES - 1 {
+            append(&log, round * 100..round * 100 + 100);
+            for pair in rotated.windows(2).rev() {
+                if pair[0].exists() {
+                    fs::rename(&pair[0], &pair[1]).unwrap();
+                }
+            }
+            fs::rename(&log, &rotated[0]).unwrap();
+        }
+        stop.send(true).unwrap();
+    });
+    let got = all(receiver).await;
+    writer.join().unwrap();
+    assert!(got == (0..(FILES - 1) * 100).collect::<Vec<_>>(), "{} records", got.len());
+}

@@ -77,12 +77,12 @@ fn detach() -> io::Result<OwnedFd> {
 fn run(mut shim: Shim) -> io::Result<()> {
     let mut deadline = shim.settle();
     while !shim.is_finished() {
-        let grown = shim.buffer.len() > SMALL;
-        let idle = grown.then(|| Instant::now() + IDLE);
+        let in_use = !shim.buffer.is_empty();
+        let idle = in_use.then(|| Instant::now() + IDLE);
         let until = [deadline, idle].into_iter().flatten().min();
         let ready = wait(&shim, until)?;
-        if ready.is_empty() && grown && deadline != until {
-            shim.buffer = vec![0; SMALL];
+        if ready.is_empty() && in_use && deadline != until {
+            shim.buffer = Vec::new();
             for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
                 log.shrink();
             }
@@ -155,6 +155,10 @@ fn wait(shim: &Shim, until: Option<Instant>) -> io::Result<Vec<(Source, PollFlag
 
 /// Handles one event. Nothing that an event of the same round names is removed before all are handled.
 fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
+    let needed = matches!(source, Source::Output(..) | Source::Client(..) | Source::Ended(_));
+    if needed && shim.buffer.is_empty() {
+        shim.buffer = vec![0; SMALL];
+    }
     let Shim { processes, buffer, .. } = shim;
     match source {
         Source::Output(p, stream) => {

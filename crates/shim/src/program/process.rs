@@ -99,7 +99,17 @@ impl Process {
         if self.exit.is_some() {
             return Err(Errno::SRCH);
         }
-        dhow_sys::signals::pidfd_send_signal(self.process.pidfd(), signal)
+        dhow_sys::signals::pidfd_send_signal(self.process.pidfd(), signal)?;
+        if signal == 9 && self.target != Target::Init {
+            // An exec is killed with its children (a probe that timed out must leave none): it leads its own group, whose number
+            // is taken as long as it was not waited for. Without a group, it has none.
+            rustix::process::kill_process_group(self.process.pid(), rustix::process::Signal::KILL).or_else(
+                |errno| {
+                    if errno == Errno::SRCH { Ok(()) } else { Err(errno) }
+                },
+            )?;
+        }
+        Ok(())
     }
 
     /// Takes the exit status, if there is one, and the output that was left.

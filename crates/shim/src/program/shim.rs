@@ -33,7 +33,7 @@ pub(super) struct Shim {
     /// How PID 1 ended, once everybody may know.
     pub(super) exit: Option<Exit>,
     pub(super) leaving: bool,
-    /// To read with; grown under load, given back when idle.
+    /// To read with: none when idle, larger under load.
     pub(super) buffer: Vec<u8>,
     /// Until then nobody needs to be connected.
     alone_until: Option<Instant>,
@@ -53,7 +53,7 @@ impl Shim {
             oom_kills: 0,
             exit: None,
             leaving: false,
-            buffer: vec![0; SMALL],
+            buffer: Vec::new(),
             alone_until: Some(Instant::now() + FIRST_CONNECTION),
         }
     }

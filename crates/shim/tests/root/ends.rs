@@ -7,6 +7,8 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_a_new_daemon_adopts", a_new_daemon_adopts),
     ("root_an_end_without_a_daemon", an_end_without_a_daemon),
     ("root_strays_do_not_hold_the_end_up", strays_do_not_hold_the_end_up),
+    ("root_an_exec_is_killed_with_its_children", an_exec_is_killed_with_its_children),
+    ("root_a_full_disk_costs_records_only", a_full_disk_costs_records_only),
     ("root_the_container_dies_with_its_shim", the_container_dies_with_its_shim),
     ("root_signals_do_not_end_a_shim", signals_do_not_end_a_shim),
     ("root_a_client_that_never_reads_is_dropped", a_client_that_never_reads_is_dropped),
@@ -91,6 +93,60 @@ fn strays_do_not_hold_the_end_up() {
     container.finish();
 }
 
+fn an_exec_is_killed_with_its_children() {
+    let container = Container::new(&["sleep"]);
+    container.start();
+    let client = container.attach(exec("f"), false);
+    container.exec("f", &["family"], StdioConfig::default());
+    client.until("asleep");
+    let cgroups = container.plan().cgroup_dirs().to_vec();
+    assert_eq!(dhow_runtime::processes(&cgroups).unwrap().len(), 3);
+    container.signal(exec("f"), 9);
+    assert_eq!(container.exit(&exec("f")).code, 137);
+    client.frames();
+    assert_eq!(dhow_runtime::processes(&cgroups).unwrap().len(), 1, "its child is left");
+    container.signal(Target::Init, 9);
+    container.exit(&Target::Init);
+    container.finish();
+}
+
+fn a_full_disk_costs_records_only() {
+    use rustix::mount::{MountFlags, UnmountFlags};
+    let mut container = Container::new(&["cat"]);
+    let disk = container.root.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    rustix::mount::mount("none", &disk, "tmpfs", MountFlags::empty(), c"size=64k").unwrap();
+    container.log_dir = disk.clone();
+    container.stdio = StdioConfig { stdin: true, stdin_once: true, ..StdioConfig::default() };
+    let client = container.attach(Target::Init, true);
+    container.start();
+    let line = [b'l'; 999].iter().chain(b"\n").copied().collect::<Vec<_>>();
+    for round in 0..200 {
+        client.send(&line);
+        let mut left = line.len() + 8;
+        while left > 0 {
+            left = left.saturating_sub(client.read(left).len());
+        }
+        if round == 150 {
+            rustix::mount::mount_remount(&disk, MountFlags::empty(), c"size=10m").unwrap();
+        }
+    }
+    client.end_input();
+    client.frames();
+    assert_eq!(container.exit(&Target::Init).code, 3);
+    let text = std::fs::read_to_string(container.log()).unwrap();
+    let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    let (good, torn): (Vec<_>, Vec<_>) = text.lines().partition(whole);
+    assert!(torn.len() <= 1, "{torn:?}");
+    let notes: Vec<_> = good.iter().filter(|line| line.contains("could not be logged")).collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let lost: usize = notes[0].split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    // Every line is there, or told to be lost; and the one of stderr.
+    assert_eq!(good.len() - 1 + lost, 201);
+    rustix::mount::unmount(&disk, UnmountFlags::DETACH).unwrap();
+    container.finish();
+}
+
 fn the_container_dies_with_its_shim() {
     let container = Container::new(&["sleep"]);
     let pid = container.start();
@@ -144,7 +200,10 @@ fn a_client_that_never_reads_is_dropped() {
     // Its queue fills, the container waits for it, ten seconds go by without one byte read: then things go on without it.
     container.exit_within(&Target::Init, 60);
     assert!((9..40).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
-    assert_eq!(reader.join().unwrap(), (0..3_000_000).map(|n: u32| format!("line {n}\n").len()).sum::<usize>());
+    assert_eq!(
+        reader.join().unwrap(),
+        (0..3_000_000).map(|n: u32| format!("line {n}\n").len()).sum::<usize>()
+    );
     drop(never);
     container.finish();
 }

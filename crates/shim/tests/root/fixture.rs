@@ -14,7 +14,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Child,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 const SPEC: &str = include_str!("spec.json");
@@ -28,6 +31,7 @@ pub(crate) struct Container {
     host: Host,
     pub(crate) stdio: StdioConfig,
     pub(crate) rotation: (u64, u32),
+    pub(crate) log_dir: PathBuf,
     client: RefCell<Option<Client>>,
     child: RefCell<Option<Child>>,
     seq: Cell<u32>,
@@ -51,16 +55,18 @@ impl Container {
         spec.process.as_mut().unwrap().args = command(args);
         spec.linux.as_mut().unwrap().cgroups_path = Some(format!("/dhow-shim-test/{name}"));
         let dir = root.join("shim");
-        let (client, child) =
-            Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap().spawn(&dir).unwrap();
+        static LAUNCHER: LazyLock<Launcher> =
+            LazyLock::new(|| Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap());
+        let (client, child) = LAUNCHER.spawn(&dir).unwrap();
         let this = Self {
-            root,
             dir,
             name,
             spec,
             host: Host::observe().unwrap(),
             stdio: StdioConfig::default(),
             rotation: (0, 1),
+            log_dir: root.clone(),
+            root,
             client: RefCell::new(Some(client)),
             child: RefCell::new(Some(child)),
             seq: Cell::new(0),
@@ -135,7 +141,7 @@ impl Container {
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.root.join("x-json.log")
+        self.log_dir.join("x-json.log")
     }
 
     pub(crate) fn create(&self) -> i32 {

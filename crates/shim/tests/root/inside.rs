@@ -59,6 +59,10 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             let child = Command::new("/bin/inside").arg("sleep").spawn().unwrap();
             writeln!(out, "left {}", child.id()).unwrap();
         }
+        // Waits for a child that sleeps.
+        "family" => {
+            Command::new("/bin/inside").arg("sleep").status().unwrap();
+        }
         "fds" => {
             for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
                 let path = entry.unwrap().path();

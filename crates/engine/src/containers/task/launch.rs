@@ -24,6 +24,9 @@ use tokio::{
     time::Instant,
 };
 
+const EBUSY: i32 = 16;
+const KILL: i32 = 9;
+
 /// A start that failed: the error for the user, and the exit code that docker keeps.
 #[derive(Debug)]
 pub(super) struct Failed {
@@ -207,15 +210,29 @@ async fn go(
     Ok(shim.link.call(&Request::Go, &[]).await?)
 }
 
-/// A shim that is not needed: it undoes whatever it made and goes.
+/// A shim that is not needed any more: it undoes whatever it made and goes. What still runs in it is killed first.
 pub(crate) async fn dismiss(link: &Link, notices: &mut mpsc::UnboundedReceiver<Notice>, dir: PathBuf) {
-    if let Err(refusal) = link.call(&Request::Goodbye, &[]).await {
-        tracing::debug!(?refusal, "a shim went without a word");
-    }
-    while let Some(notice) = notices.recv().await {
-        if matches!(notice, Notice::Gone) {
+    let mut gone = false;
+    while let Err(refusal) = link.call(&Request::Goodbye, &[]).await {
+        if refusal.errno != EBUSY {
+            tracing::debug!(?refusal, "a shim went without a word");
             break;
         }
+        if let Err(refusal) = link.signal(Target::Init, KILL).await {
+            tracing::debug!(?refusal, "what a shim runs ends by itself");
+        }
+        while let Some(notice) = notices.recv().await {
+            gone = matches!(notice, Notice::Gone);
+            if gone || matches!(notice, Notice::Exited(_)) {
+                break;
+            }
+        }
+        if gone {
+            break;
+        }
+    }
+    while !gone {
+        gone = matches!(notices.recv().await, None | Some(Notice::Gone));
     }
     let gone = blocking::run(move || match std::fs::remove_dir_all(&dir) {
         Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
