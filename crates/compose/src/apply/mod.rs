@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use body::{Extras, body};
 pub use images::pull;
+pub(crate) use steps::container;
 pub use wait::logs_of_failed;
 
 use crate::{

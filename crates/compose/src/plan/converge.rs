@@ -70,6 +70,18 @@ impl Default for UpOptions {
 /// # Errors
 /// A name that is no service, an external network or volume that is missing, a circle.
 pub fn up(project: &Project, seen: &Observed, options: &UpOptions) -> Result<Plan, Error> {
+    converge(project, seen, options, None)
+}
+
+/// Makes ready for a container of `run`: all that the service needs, up to the point where it would be made itself.
+///
+/// # Errors
+/// See [`up`].
+pub fn up_for_run(project: &Project, seen: &Observed, options: &UpOptions, service: &str) -> Result<Plan, Error> {
+    converge(project, seen, options, Some(service))
+}
+
+fn converge(project: &Project, seen: &Observed, options: &UpOptions, but: Option<&str>) -> Result<Plan, Error> {
     let named: BTreeSet<String> = match options.services.is_empty() {
         true => project.services.keys().cloned().collect(),
         false => options.services.iter().map(|name| project.service(name).map(|service| service.name.clone())).collect::<Result<_, _>>()?,
@@ -85,7 +97,8 @@ pub fn up(project: &Project, seen: &Observed, options: &UpOptions) -> Result<Pla
     up.networks()?;
     up.volumes()?;
     up.orphans();
-    let order: Vec<String> = project.in_order()?.into_iter().filter(|name| up.targets.contains(*name)).map(str::to_owned).collect();
+    let mine = |name: &&str| up.targets.contains(*name) && Some(*name) != but;
+    let order: Vec<String> = project.in_order()?.into_iter().filter(mine).map(str::to_owned).collect();
     for name in &order {
         up.observe(name)?;
     }
@@ -96,6 +109,11 @@ pub fn up(project: &Project, seen: &Observed, options: &UpOptions) -> Result<Pla
     if options.start {
         for name in &order {
             up.start(name);
+        }
+    }
+    if let Some(service) = but.and_then(|name| project.services.get(name)).filter(|_| !options.no_deps) {
+        for (dependency, rule) in &service.depends_on {
+            up.ready(dependency, rule.condition, rule.required);
         }
     }
     if options.wait {

@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(super) use service::service;
 pub use top::project;
 
 /// What decoding needs to know beside the tree.
