@@ -8,7 +8,7 @@ use bollard::{
     },
 };
 
-use super::{Session, body, event, files, images, wait};
+use super::{Session, Started, body, event, files, images, wait};
 use crate::{
     build,
     error::{Error, status},
@@ -91,11 +91,15 @@ async fn run(session: &Session<'_>, action: &Action) -> Result<Done, Error> {
             Ok(None)
         }
         Action::Start { service, target } => {
+            let last = match (&session.started, &target.id) {
+                (Some(_), Some(id)) => crate::ops::last_line(docker, id).await,
+                _ => None,
+            };
             let result = docker.start_container(target.reference(), None::<StartContainerOptions>).await;
             result.map_err(Error::engine(format!("start container {}", target.name)))?;
             if let Some(started) = &session.started {
                 // Nobody listening any more is fine: the container runs all the same.
-                drop(started.send((service.clone(), target.name.clone())));
+                drop(started.send(Started { service: service.clone(), name: target.name.clone(), last }));
             }
             Ok(None)
         }

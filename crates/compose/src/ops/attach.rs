@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Room, UpRequest, logs, short_name};
 use crate::{
-    apply::{self, Session},
+    apply::{self, Session, Started},
     error::Error,
     observe,
     plan::{self, Action, Plan, Target},
@@ -27,32 +27,47 @@ pub(super) async fn attached(room: &Room, mut session: Session<'_>, plan: &Plan,
     for service in names {
         (1..=service.replicas()).for_each(|number| printer.register(&short_name(&room.name, &service.container_name(&room.name, number))));
     }
+    let (halt, halted) = watch::channel(false);
+    session.stop = halted;
     let mut followers: FuturesUnordered<Follower<'_>> = FuturesUnordered::new();
     let mut known = BTreeSet::new();
-    let mut applied = false;
+    let begin = |started: Started, known: &mut BTreeSet<String>| {
+        let Started { service, name, last } = started;
+        let show = shown(&service);
+        known.insert(name.clone()).then(|| follower(room, &printer, service, name, show, request.timestamps, last))
+    };
+    let (mut applied, mut end) = (false, None);
     let mut run = Box::pin(apply::run(&session, plan));
     let mut stop = room.stop.clone();
     loop {
+        // Nothing is stopped while starts are under way: one could slip through.
+        if let Some(code) = end.filter(|_| applied) {
+            stop_all(room, request).await?;
+            return Ok(code);
+        }
         if applied && followers.is_empty() {
             return Ok(0);
         }
         tokio::select! {
+            biased;
+            Some(started) = starts.recv() => followers.extend(begin(started, &mut known)),
             result = &mut run, if !applied => {
-                if let Err(error) = result {
-                    return failed(room, error, &printer, request).await;
-                }
                 applied = true;
+                // Its last starts were told in the same breath.
+                while let Ok(started) = starts.try_recv() {
+                    followers.extend(begin(started, &mut known));
+                }
+                match result {
+                    Err(Error::Interrupted) if end.is_some() => continue,
+                    other => other?,
+                }
                 for container in room.containers(&[], false).await? {
                     let mine = targets.contains(&container.service) && container.state.is_up();
                     if mine && known.insert(container.name.clone()) {
-                        followers.push(follower(room, &printer, container.service.clone(), container.name, shown(&container.service), request.timestamps));
+                        let show = shown(&container.service);
+                        let last = logs::last_line(&room.docker, &container.id).await;
+                        followers.push(follower(room, &printer, container.service, container.name, show, request.timestamps, last));
                     }
-                }
-            }
-            Some((service, name)) = starts.recv() => {
-                if known.insert(name.clone()) {
-                    let show = shown(&service);
-                    followers.push(follower(room, &printer, service, name, show, request.timestamps));
                 }
             }
             Some((service, name, result)) = followers.next() => {
@@ -60,23 +75,25 @@ pub(super) async fn attached(room: &Room, mut session: Session<'_>, plan: &Plan,
                 if let (Some(code), true) = (code, shown(&service)) {
                     printer.note(&short_name(&room.name, &name), &format!("exited with code {code}"));
                 }
-                if let Some(exit) = ending(request, &service, code) {
+                if let (None, Some(exit)) = (end, ending(request, &service, code)) {
                     room.io.print("Aborting on container exit...\n")?;
-                    stop_all(room, request).await?;
-                    return Ok(exit);
+                    end = Some(exit);
+                    halt.send_replace(true);
                 }
             }
-            () = apply::stopped(&mut stop), if applied => {
-                return failed(room, Error::Interrupted, &printer, request).await;
+            () = apply::stopped(&mut stop), if end.is_none() => {
+                room.io.print("Gracefully stopping... (press Ctrl+C again to force)\n")?;
+                end = Some(130);
+                halt.send_replace(true);
             }
         }
     }
 }
 
-fn follower<'a>(room: &'a Room, printer: &'a LogPrinter, service: String, name: String, show: bool, timestamps: bool) -> Follower<'a> {
+fn follower<'a>(room: &'a Room, printer: &'a LogPrinter, service: String, name: String, show: bool, timestamps: bool, after: Option<jiff::Timestamp>) -> Follower<'a> {
     let shown = short_name(&room.name, &name);
     async move {
-        let result = logs::follow(&room.docker, &name, &shown, show.then_some(printer), timestamps).await;
+        let result = logs::follow(&room.docker, &name, &shown, show.then_some(printer), timestamps, after).await;
         (service, name, result)
     }
     .boxed_local()
@@ -104,19 +121,6 @@ fn ending(request: &UpRequest, service: &str, code: Option<i64>) -> Option<u8> {
     }
     let failure = request.abort_on_failure && code != 0;
     (request.abort_on_exit || failure).then_some(byte)
-}
-
-async fn failed(room: &Room, error: Error, printer: &LogPrinter, request: &UpRequest) -> Result<u8, Error> {
-    if matches!(error, Error::Interrupted) {
-        room.io.print("Gracefully stopping... (press Ctrl+C again to force)\n")?;
-        stop_all(room, request).await?;
-        return Ok(130);
-    }
-    if let Error::Dependency { container, .. } | Error::Wait { container, .. } = &error {
-        let name = short_name(&room.name, container);
-        printer.flush(&name);
-    }
-    Err(error)
 }
 
 /// Stops everything, dependents first; a second Ctrl-C kills.

@@ -127,7 +127,7 @@ fn nest(mount: &mut Map<String, Value>) {
     let kind = mount.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut inner = Map::new();
     for key in ["create_host_path", "propagation", "selinux", "recursive", "nocopy", "subpath", "size", "mode", "labels"] {
-        if let Some(value) = mount.remove(key).filter(|value| kind == "bind" || value != &json!(false)) {
+        if let Some(value) = mount.remove(key).filter(|value| value != &json!({}) && (kind == "bind" || value != &json!(false))) {
             inner.insert(key.into(), value);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::{
     Docker,
     container::LogOutput,
-    models::ContainerStateStatusEnum,
+    models::{ContainerState, ContainerStateStatusEnum},
     query_parameters::{AttachContainerOptions, EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder},
 };
 use futures_util::{StreamExt, future::join_all};
@@ -111,77 +111,121 @@ async fn exit_code(docker: &Docker, id: &str) -> Result<Option<i64>, Error> {
     Ok(ended.then(|| state.exit_code.unwrap_or_default()))
 }
 
-/// Follows a container from its present start through restarts until it ends for good. Gives its exit code; none when it
-/// was removed.
-pub(super) async fn follow(docker: &Docker, container: &str, shown: &str, printer: Option<&LogPrinter>, timestamps: bool) -> Result<Option<i64>, Error> {
-    let mut from: Option<Timestamp> = None;
+/// Follows a container through restarts until it ends for good, leaving out what it wrote until `after`. Gives its exit
+/// code; none when it was removed.
+pub(super) async fn follow(
+    docker: &Docker,
+    container: &str,
+    shown: &str,
+    printer: Option<&LogPrinter>,
+    timestamps: bool,
+    after: Option<Timestamp>,
+) -> Result<Option<i64>, Error> {
+    let mut after = after.unwrap_or(Timestamp::UNIX_EPOCH);
     loop {
-        let seen = match docker.inspect_container(container, None::<InspectContainerOptions>).await {
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            other => other.map_err(Error::engine(format!("inspect container {container}")))?,
-        };
-        let state = seen.state.unwrap_or_default();
-        let started = state.started_at.and_then(|text| text.parse::<Timestamp>().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let fresh = from.is_none_or(|from| started > from);
-        if fresh {
-            from = Some(started);
-            match printer {
-                Some(printer) => stream(docker, container, shown, printer, started, timestamps).await?,
-                None => next_event(docker, container, started, &["die", "destroy"]).await?,
+        let Some(state) = state(docker, container).await? else { return Ok(None) };
+        let started = time(state.started_at.as_ref());
+        match printer {
+            Some(printer) => {
+                stream(docker, container, shown, printer, &mut after, timestamps, true).await?;
             }
-            continue_note(docker, container, shown, printer).await?;
-        } else if matches!(state.status, Some(ContainerStateStatusEnum::RESTARTING)) || state.running == Some(true) {
-            let since = state.finished_at.and_then(|text| text.parse::<Timestamp>().ok()).unwrap_or(started);
-            next_event(docker, container, since.max(started), &["start", "die", "destroy"]).await?;
-            if docker.inspect_container(container, None::<InspectContainerOptions>).await.is_ok_and(|seen| !restarted(&seen, started)) {
-                continue;
+            None if state.running == Some(true) => next_event(docker, container, started, &["die", "destroy"]).await?,
+            None => {}
+        }
+        // The output has ended: for good, or until the engine starts it again?
+        loop {
+            let Some(state) = self::state(docker, container).await? else { return Ok(None) };
+            if time(state.started_at.as_ref()) > started {
+                break;
             }
-        } else {
-            return Ok(Some(state.exit_code.unwrap_or_default()));
+            match state.status {
+                Some(ContainerStateStatusEnum::RESTARTING) => {
+                    if let Some(printer) = printer {
+                        printer.note(shown, &format!("exited with code {} (restarting)", state.exit_code.unwrap_or_default()));
+                    }
+                    let ended = time(state.finished_at.as_ref());
+                    next_event(docker, container, ended, &["start", "stop", "kill", "destroy"]).await?;
+                }
+                // Its log has ended before the engine has noted the end.
+                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => next_event(docker, container, started, &["die", "destroy"]).await?,
+                _ => {
+                    if let Some(printer) = printer {
+                        // Engines before 23.0 may end the stream of a short-lived container without its last lines.
+                        stream(docker, container, shown, printer, &mut after, timestamps, false).await?;
+                        printer.flush(shown);
+                    }
+                    return Ok(Some(state.exit_code.unwrap_or_default()));
+                }
+            }
         }
     }
 }
 
-fn restarted(seen: &bollard::models::ContainerInspectResponse, started: Timestamp) -> bool {
-    let now = seen.state.as_ref().and_then(|state| state.started_at.as_ref()).and_then(|text| text.parse::<Timestamp>().ok());
-    now.is_some_and(|now| now > started)
-}
-
-/// Tells of an end after which the engine starts the container again.
-async fn continue_note(docker: &Docker, container: &str, shown: &str, printer: Option<&LogPrinter>) -> Result<(), Error> {
-    let Ok(seen) = docker.inspect_container(container, None::<InspectContainerOptions>).await else { return Ok(()) };
-    let state = seen.state.unwrap_or_default();
-    if let (Some(ContainerStateStatusEnum::RESTARTING), Some(printer)) = (state.status, printer) {
-        printer.note(shown, &format!("exited with code {} (restarting)", state.exit_code.unwrap_or_default()));
-    }
-    Ok(())
-}
-
-/// Prints what a container writes from this start on, until it ends.
-async fn stream(docker: &Docker, container: &str, shown: &str, printer: &LogPrinter, started: Timestamp, timestamps: bool) -> Result<(), Error> {
-    let since = i32::try_from(started.as_second()).unwrap_or(0);
-    let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).since(since).timestamps(true).tail("all").build();
+/// When a container wrote its last line so far; nothing when it has written none, or its log cannot be read.
+pub(crate) async fn last_line(docker: &Docker, container: &str) -> Option<Timestamp> {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).tail("1").build();
     let mut logs = std::pin::pin!(docker.logs(container, Some(options)));
+    let mut last = None;
+    while let Some(Ok(output)) = logs.next().await {
+        last = last.max(stamp(&output.into_bytes()).map(|(time, _)| time));
+    }
+    last
+}
+
+/// `2026-01-02T03:04:05.123456789Z text` → the time, and where the text begins.
+fn stamp(bytes: &[u8]) -> Option<(Timestamp, usize)> {
+    let end = bytes.iter().position(|byte| *byte == b' ')?;
+    let time = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
+    Some((time, end + 1))
+}
+
+async fn state(docker: &Docker, container: &str) -> Result<Option<ContainerState>, Error> {
+    match docker.inspect_container(container, None::<InspectContainerOptions>).await {
+        Err(error) if status(&error) == Some(404) => Ok(None),
+        other => Ok(Some(other.map_err(Error::engine(format!("inspect container {container}")))?.state.unwrap_or_default())),
+    }
+}
+
+fn time(text: Option<&String>) -> Timestamp {
+    text.and_then(|text| text.parse::<Timestamp>().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Prints what a container has written after a time, with `follow` until it ends, and moves the time on.
+async fn stream(
+    docker: &Docker,
+    container: &str,
+    shown: &str,
+    printer: &LogPrinter,
+    after: &mut Timestamp,
+    timestamps: bool,
+    follow: bool,
+) -> Result<(), Error> {
+    let since = i32::try_from(after.as_second()).unwrap_or(0);
+    let options = LogsOptionsBuilder::default().follow(follow).stdout(true).stderr(true).since(since).timestamps(true).tail("all").build();
+    let mut logs = std::pin::pin!(docker.logs(container, Some(options)));
+    // The engine counts `since` in seconds, and lines of the two streams may be out of order: compare with the start only.
+    let start = *after;
     while let Some(output) = logs.next().await {
         let output = match output {
             Ok(output) => output,
             // The log driver keeps nothing to read: listen to the container itself.
-            Err(error) if status(&error).is_some_and(|status| status >= 500 || status == 400) => return attached(docker, container, shown, printer).await,
-            Err(error) if status(&error) == Some(404) => return Ok(()),
+            Err(error) if status(&error).is_some_and(|status| status >= 500 || status == 400) => {
+                return if follow { attached(docker, container, shown, printer).await } else { Ok(()) };
+            }
+            Err(error) if matches!(status(&error), Some(404 | 409)) => return Ok(()),
             Err(error) => return Err(Error::engine(format!("logs of container {container}"))(error)),
         };
         let is_stderr = matches!(output, LogOutput::StdErr { .. });
         let bytes = output.into_bytes();
-        // `2026-01-02T03:04:05.123456789Z text`: the engine counts `since` in seconds, we in nanoseconds.
-        let split = bytes.iter().position(|byte| *byte == b' ').map(|at| bytes.split_at(at));
-        let time = split.and_then(|(stamp, _)| std::str::from_utf8(stamp).ok()?.parse::<Timestamp>().ok());
-        match (split, time) {
-            (_, Some(time)) if time < started => {}
-            (Some((_, rest)), Some(_)) if !timestamps => printer.feed(shown, is_stderr, &rest[1..]),
-            _ => printer.feed(shown, is_stderr, &bytes),
+        match stamp(&bytes) {
+            Some((time, _)) if time <= start => {}
+            Some((time, text)) => {
+                *after = time.max(*after);
+                printer.feed(shown, is_stderr, if timestamps { &bytes } else { &bytes[text..] });
+            }
+            None => printer.feed(shown, is_stderr, &bytes),
         }
     }
-    printer.flush(shown);
     Ok(())
 }
 

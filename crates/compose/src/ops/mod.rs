@@ -19,6 +19,7 @@ pub use config::{ConfigRequest, config};
 pub use exec::{ExecRequest, RunRequest, exec, run};
 pub use lifecycle::{Change, change, down, remove};
 pub use listing::{PsRequest, events, images, list, port, ps, top};
+pub(crate) use logs::last_line;
 pub use logs::{LogsRequest, logs};
 pub use up::{UpRequest, build, pull, up};
 

@@ -102,6 +102,7 @@ fn converge(project: &Project, seen: &Observed, options: &UpOptions, but: Option
     for name in &order {
         up.observe(name)?;
     }
+    let order = if options.no_deps || but.is_some() { order } else { up.affected(order)? };
     up.restarts(&order);
     for name in &order {
         up.converge(name)?;
@@ -283,6 +284,33 @@ impl Up<'_> {
         let Some(parent) = Service::shared(service.network_mode.as_ref()) else { return replaced };
         let id = container.network_mode.strip_prefix("container:").unwrap_or_default();
         replaced || !self.seen.of(parent).any(|container| container.id == id || container.name == id)
+    }
+
+    /// Running services that nobody named, but whose ground moves: what they share, or what they asked to be restarted with,
+    /// is recreated.
+    fn affected(&mut self, order: Vec<String>) -> Result<Vec<String>, Error> {
+        let project = self.project;
+        for name in project.in_order()? {
+            let Some(service) = project.services.get(name).filter(|_| !self.targets.contains(name)) else { continue };
+            let up: Vec<&Container> = self.seen.of(name).filter(|container| container.state.is_up()).collect();
+            let moves = |dependency: &String| {
+                let progress = self.services.get(dependency);
+                progress.is_some_and(|progress| progress.keep.iter().any(|fate| fate.obsolete || fate.restart))
+            };
+            let shares = service.shared_dependencies().iter().any(moves);
+            let restarts = service.depends_on.iter().any(|(dependency, rule)| rule.restart && moves(dependency));
+            if up.is_empty() || !(shares || restarts) {
+                continue;
+            }
+            let fate = |container: &Container| Fate { container: container.clone(), obsolete: shares, restart: !shares };
+            let keep: Vec<Fate> = up.into_iter().map(fate).collect();
+            let wanted = u32::try_from(keep.len()).unwrap_or(u32::MAX);
+            self.services.insert(name.to_owned(), Progress { keep, wanted, ..Progress::default() });
+            self.targets.insert(name.to_owned());
+        }
+        let mine = |name: &&str| self.targets.contains(*name);
+        let all: Vec<String> = project.in_order()?.into_iter().filter(mine).map(str::to_owned).collect();
+        Ok(if all.len() == order.len() { order } else { all })
     }
 
     /// Who must be restarted because what it depends on is recreated.
