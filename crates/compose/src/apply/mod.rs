@@ -132,7 +132,13 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn finished(&mut self, i: usize, result: Result<(), Error>, actions: &mut Running<'a>, waits: &mut Running<'a>) {
+    fn finished(
+        &mut self,
+        i: usize,
+        result: Result<(), Error>,
+        actions: &mut Running<'a>,
+        waits: &mut Running<'a>,
+    ) {
         if let Err(error) = result {
             match &self.failure {
                 None => self.failure = Some(error),

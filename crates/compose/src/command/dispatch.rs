@@ -79,7 +79,12 @@ pub async fn run(args: ComposeArgs, docker: Docker, mut io: Io) -> Result<u8, Er
     }
 }
 
+/// How long an answer may take to begin.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
 async fn negotiate(docker: Docker) -> Result<Docker, Error> {
+    // The client gives up on answers that do not begin in time; a long stop or the upload of a build context may take longer.
+    let docker = docker.with_timeout(PATIENCE);
     docker.negotiate_version().await.map_err(Error::engine("cannot connect to the engine"))
 }
 
@@ -87,8 +92,21 @@ async fn negotiate(docker: Docker) -> Result<Docker, Error> {
 fn project(args: &ComposeArgs, io: &Io) -> Result<(String, Option<crate::model::Project>), Error> {
     let by_name = matches!(
         args.command,
-        Command::Down(_) | Command::Ps(_) | Command::Logs(_) | Command::Stop(_) | Command::Start(_) | Command::Restart(_) | Command::Kill(_) | Command::Rm(_)
-            | Command::Pause(_) | Command::Unpause(_) | Command::Top(_) | Command::Images(_) | Command::Port(_) | Command::Events(_) | Command::Exec(_)
+        Command::Down(_)
+            | Command::Ps(_)
+            | Command::Logs(_)
+            | Command::Stop(_)
+            | Command::Start(_)
+            | Command::Restart(_)
+            | Command::Kill(_)
+            | Command::Rm(_)
+            | Command::Pause(_)
+            | Command::Unpause(_)
+            | Command::Top(_)
+            | Command::Images(_)
+            | Command::Port(_)
+            | Command::Events(_)
+            | Command::Exec(_)
     );
     let options = requests::options(args, requests::services(&args.command))?;
     let named = args.project_name.clone().or_else(|| options.env.get("COMPOSE_PROJECT_NAME").cloned());
@@ -99,7 +117,9 @@ fn project(args: &ComposeArgs, io: &Io) -> Result<(String, Option<crate::model::
             Ok((loaded.project.name.clone(), Some(loaded.project)))
         }
         // `-p name ps` from anywhere: the labels know enough.
-        (Err(Error::Invalid(text)), Some(name)) if by_name && args.file.is_empty() && text.starts_with("no configuration file") => {
+        (Err(Error::Invalid(text)), Some(name))
+            if by_name && args.file.is_empty() && text.starts_with("no configuration file") =>
+        {
             load::check_name(&name)?;
             Ok((name, None))
         }
@@ -107,7 +127,7 @@ fn project(args: &ComposeArgs, io: &Io) -> Result<(String, Option<crate::model::
     }
 }
 
-fn config_command(room: &Room, args: &super::args::Config) -> Result<(), Error> {
+fn config_command(room: &Room, args: &super::subcommands::Config) -> Result<(), Error> {
     let request = ConfigRequest {
         names: args.names.clone(),
         services: args.services,
@@ -133,22 +153,35 @@ async fn dispatch(room: &Room, args: &ComposeArgs) -> Result<u8, Error> {
         Command::Down(down) => {
             let rmi = down.rmi.as_deref().map(|which| if which == "all" { Rmi::All } else { Rmi::Local });
             let (services, remove_orphans) = (down.services.clone(), down.remove_orphans);
-            ops::down(room, &DownOptions { services, volumes: down.volumes, rmi, remove_orphans, timeout: down.timeout }).await?;
+            ops::down(
+                room,
+                &DownOptions { services, volumes: down.volumes, rmi, remove_orphans, timeout: down.timeout },
+            )
+            .await?;
         }
         Command::Ps(ps) => ops::ps(room, &ps_request(ps)?).await?,
         Command::Logs(logs) => ops::logs(room, &logs_request(logs)).await?,
-        Command::Build(build) => ops::build(room, &build.services, &requests::build(build)?, build.with_dependencies).await?,
-        Command::Pull(pull) => ops::pull(room, &pull.services, pull.ignore_pull_failures, pull.ignore_buildable, pull.include_deps).await?,
+        Command::Build(build) => {
+            ops::build(room, &build.services, &requests::build(build)?, build.with_dependencies).await?
+        }
+        Command::Pull(pull) => ops::pull(room, &requests::pull(pull)).await?,
+
         Command::Stop(stop) => ops::change(room, &stop.services, &Change::Stop(stop.timeout)).await?,
         Command::Start(start) => ops::change(room, &start.services, &Change::Start).await?,
-        Command::Restart(restart) => ops::change(room, &restart.services, &Change::Restart(restart.timeout)).await?,
+        Command::Restart(restart) => {
+            ops::change(room, &restart.services, &Change::Restart(restart.timeout)).await?
+        }
         Command::Kill(kill) => ops::change(room, &kill.services, &Change::Kill(kill.signal.clone())).await?,
         Command::Pause(pause) => ops::change(room, &pause.services, &Change::Pause).await?,
         Command::Unpause(unpause) => ops::change(room, &unpause.services, &Change::Unpause).await?,
         Command::Rm(rm) => remove(room, rm).await?,
         Command::Top(top) => ops::top(room, &top.services).await?,
-        Command::Images(images) => ops::images(room, &images.services, images.quiet, images.format == "json").await?,
-        Command::Port(port) => ops::port(room, &port.service, port.private_port, &port.protocol, port.index).await?,
+        Command::Images(images) => {
+            ops::images(room, &images.services, images.quiet, images.format == "json").await?
+        }
+        Command::Port(port) => {
+            ops::port(room, &port.service, port.private_port, &port.protocol, port.index).await?
+        }
         Command::Events(events) => ops::events(room, &events.services, events.json).await?,
         Command::Config(config) => config_command(room, config)?,
         Command::Ls(ls) => ops::list(&room.docker, &room.io, ls.all, ls.quiet, ls.format == "json").await?,
@@ -157,13 +190,18 @@ async fn dispatch(room: &Room, args: &ComposeArgs) -> Result<u8, Error> {
     Ok(0)
 }
 
-fn scale_request(scale: &super::args::Scale) -> Result<ops::UpRequest, Error> {
+fn scale_request(scale: &super::subcommands::Scale) -> Result<ops::UpRequest, Error> {
     let counts = requests::scale(&scale.scale)?;
-    let plan = UpOptions { services: counts.keys().cloned().collect(), scale: counts, no_deps: scale.no_deps, ..UpOptions::default() };
+    let plan = UpOptions {
+        services: counts.keys().cloned().collect(),
+        scale: counts,
+        no_deps: scale.no_deps,
+        ..UpOptions::default()
+    };
     Ok(ops::UpRequest { plan, detach: true, ..ops::UpRequest::default() })
 }
 
-async fn remove(room: &Room, rm: &super::args::Rm) -> Result<(), Error> {
+async fn remove(room: &Room, rm: &super::subcommands::Rm) -> Result<(), Error> {
     if !rm.force && room.io.in_is_terminal {
         room.io.print("? Going to remove stopped containers. Are you sure? [yN] ")?;
         let mut answer = String::new();
@@ -179,7 +217,7 @@ async fn remove(room: &Room, rm: &super::args::Rm) -> Result<(), Error> {
     Ok(())
 }
 
-fn exec_request(exec: &super::args::Exec) -> ExecRequest {
+fn exec_request(exec: &super::subcommands::Exec) -> ExecRequest {
     ExecRequest {
         service: exec.service.clone(),
         command: exec.command.clone(),
@@ -194,12 +232,16 @@ fn exec_request(exec: &super::args::Exec) -> ExecRequest {
     }
 }
 
-fn ps_request(ps: &super::args::Ps) -> Result<PsRequest, Error> {
+fn ps_request(ps: &super::subcommands::Ps) -> Result<PsRequest, Error> {
     let mut status = ps.status.clone();
     for filter in &ps.filter {
         match filter.split_once('=') {
             Some(("status", value)) => status.push(value.to_owned()),
-            _ => return Err(Error::invalid(format!("unknown filter \"{filter}\": only status=STATE is known"))),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "unknown filter \"{filter}\": only status=STATE is known"
+                )));
+            }
         }
     }
     Ok(PsRequest {
@@ -214,7 +256,7 @@ fn ps_request(ps: &super::args::Ps) -> Result<PsRequest, Error> {
     })
 }
 
-fn logs_request(logs: &super::args::Logs) -> LogsRequest {
+fn logs_request(logs: &super::subcommands::Logs) -> LogsRequest {
     LogsRequest {
         services: logs.services.clone(),
         follow: logs.follow,

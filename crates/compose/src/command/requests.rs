@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use super::args;
+use super::{args, subcommands};
 use crate::{
     build::BuildOptions,
     error::Error,
     load::{self, Options},
     model::{Mount, Port},
-    ops::{RunRequest, UpRequest},
+    ops::{PullRequest, RunRequest, UpRequest},
     plan::{ImageOptions, Pull, Recreate, UpOptions},
     units,
 };
 
-pub(super) fn up(args: &args::Up, create: bool) -> Result<UpRequest, Error> {
+pub(super) fn up(args: &subcommands::Up, create: bool) -> Result<UpRequest, Error> {
     let recreate = match (args.force_recreate, args.no_recreate) {
         (true, _) => Recreate::Force,
         (_, true) => Recreate::Never,
@@ -30,11 +30,21 @@ pub(super) fn up(args: &args::Up, create: bool) -> Result<UpRequest, Error> {
         _ if args.services.is_empty() => recreate,
         _ => Recreate::Diverged,
     };
-    if args.wait && (args.abort_on_container_exit || args.exit_code_from.is_some() || !args.attach.is_empty()) {
-        return Err(Error::invalid("--wait cannot be combined with --abort-on-container-exit, --exit-code-from or --attach"));
+    if args.wait && (args.abort_on_container_exit || args.exit_code_from.is_some() || !args.attach.is_empty())
+    {
+        return Err(Error::invalid(
+            "--wait cannot be combined with --abort-on-container-exit, --exit-code-from or --attach",
+        ));
     }
-    if args.detach && (args.abort_on_container_exit || args.exit_code_from.is_some() || !args.attach.is_empty() || args.attach_dependencies) {
-        return Err(Error::invalid("--detach cannot be combined with --abort-on-container-exit, --exit-code-from, --attach or --attach-dependencies"));
+    if args.detach
+        && (args.abort_on_container_exit
+            || args.exit_code_from.is_some()
+            || !args.attach.is_empty()
+            || args.attach_dependencies)
+    {
+        return Err(Error::invalid(
+            "--detach cannot be combined with --abort-on-container-exit, --exit-code-from, --attach or --attach-dependencies",
+        ));
     }
     let pull = match args.pull.as_str() {
         "always" => Pull::Always,
@@ -57,6 +67,7 @@ pub(super) fn up(args: &args::Up, create: bool) -> Result<UpRequest, Error> {
         },
         images: ImageOptions { build: args.build || args.pull == "build", no_build: args.no_build, pull },
         build: BuildOptions::default(),
+        quiet_pull: args.quiet_pull,
         detach: args.detach || args.wait,
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         abort_on_exit: args.abort_on_container_exit || args.exit_code_from.is_some(),
@@ -73,14 +84,17 @@ pub(super) fn up(args: &args::Up, create: bool) -> Result<UpRequest, Error> {
 
 pub(super) fn scale(list: &[String]) -> Result<BTreeMap<String, u32>, Error> {
     let one = |text: &String| {
-        let pair = text.split_once('=').and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
+        let pair =
+            text.split_once('=').and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
         pair.ok_or_else(|| Error::invalid(format!("invalid scale \"{text}\": must be SERVICE=NUM")))
     };
     list.iter().map(one).collect()
 }
 
-pub(super) fn build(args: &args::Build) -> Result<BuildOptions, Error> {
-    let memory = args.memory.as_deref().map(|text| units::bytes(text).ok_or_else(|| Error::invalid(format!("invalid memory size \"{text}\""))));
+pub(super) fn build(args: &subcommands::Build) -> Result<BuildOptions, Error> {
+    let memory = args.memory.as_deref().map(|text| {
+        units::bytes(text).ok_or_else(|| Error::invalid(format!("invalid memory size \"{text}\"")))
+    });
     Ok(BuildOptions {
         no_cache: args.no_cache,
         pull: args.pull,
@@ -94,11 +108,13 @@ pub(super) fn build(args: &args::Build) -> Result<BuildOptions, Error> {
 fn pair(text: &str) -> Result<(String, String), Error> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => std::env::var(text).map(|value| (text.to_owned(), value)).map_err(|_| Error::invalid(format!("variable {text} is not set"))),
+        None => std::env::var(text)
+            .map(|value| (text.to_owned(), value))
+            .map_err(|_| Error::invalid(format!("variable {text} is not set"))),
     }
 }
 
-pub(super) fn run(args: &args::Run, cwd: &Path) -> Result<RunRequest, Error> {
+pub(super) fn run(args: &subcommands::Run, cwd: &Path) -> Result<RunRequest, Error> {
     let (publish, volumes) = mounts(args, cwd)?;
     Ok(RunRequest {
         service: args.service.clone(),
@@ -111,7 +127,13 @@ pub(super) fn run(args: &args::Run, cwd: &Path) -> Result<RunRequest, Error> {
         service_ports: args.service_ports,
         publish,
         volumes,
-        labels: args.label.iter().map(|text| text.split_once('=').map_or((text.clone(), String::new()), |(k, v)| (k.into(), v.into()))).collect(),
+        labels: args
+            .label
+            .iter()
+            .map(|text| {
+                text.split_once('=').map_or((text.clone(), String::new()), |(k, v)| (k.into(), v.into()))
+            })
+            .collect(),
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         name: args.name.clone(),
@@ -124,12 +146,22 @@ pub(super) fn run(args: &args::Run, cwd: &Path) -> Result<RunRequest, Error> {
 }
 
 /// `-p` and `-v` are written as in a compose file, so the file's own reader reads them.
-fn mounts(args: &args::Run, cwd: &Path) -> Result<(Vec<Port>, Vec<Mount>), Error> {
+fn mounts(args: &subcommands::Run, cwd: &Path) -> Result<(Vec<Port>, Vec<Mount>), Error> {
     if args.publish.is_empty() && args.volume.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let quoted = |texts: &[String]| texts.iter().map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))).collect::<Vec<_>>().join(", ");
-    let text = format!("services:\n  run:\n    image: x\n    ports: [{}]\n    volumes: [{}]\n", quoted(&args.publish), quoted(&args.volume));
+    let quoted = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let text = format!(
+        "services:\n  run:\n    image: x\n    ports: [{}]\n    volumes: [{}]\n",
+        quoted(&args.publish),
+        quoted(&args.volume)
+    );
     let service = load::service_of_text(&text, "command line", "run", cwd)?;
     Ok((service.ports, service.volumes))
 }
@@ -144,7 +176,9 @@ pub(super) fn options(args: &args::ComposeArgs, services: Vec<String>) -> Result
         env_files: args.env_file.clone(),
         profiles: args.profile.clone(),
         services,
-        env: std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect(),
+        env: std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
     })
 }
 
@@ -169,7 +203,26 @@ pub(super) fn services(command: &args::Command) -> Vec<String> {
         C::Images(a) => &a.services,
         C::Events(a) => &a.services,
         C::Ls(_) | C::Version => &[],
-        C::Scale(a) => return a.scale.iter().filter_map(|text| text.split('=').next()).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect(),
+        C::Scale(a) => {
+            return a
+                .scale
+                .iter()
+                .filter_map(|text| text.split('=').next())
+                .map(str::to_owned)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+        }
     };
     names.to_vec()
+}
+
+pub(super) fn pull(args: &subcommands::Pull) -> PullRequest {
+    PullRequest {
+        services: args.services.clone(),
+        quiet: args.quiet,
+        ignore_failures: args.ignore_pull_failures,
+        ignore_buildable: args.ignore_buildable,
+        include_dependencies: args.include_deps,
+    }
 }

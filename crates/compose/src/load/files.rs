@@ -127,7 +127,12 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
 }
 
 /// Reads one service out of a text in a file's form: how options of the command line are read.
-pub(crate) fn service_of_text(text: &str, shown: &str, name: &str, directory: &Path) -> Result<Service, Error> {
+pub(crate) fn service_of_text(
+    text: &str,
+    shown: &str,
+    name: &str,
+    directory: &Path,
+) -> Result<Service, Error> {
     let mut node = yaml::parse(text, shown)?;
     canonical::canonical(&mut node)?;
     let env = std::env::var("HOME").map(|home| ("HOME".to_owned(), home)).into_iter().collect();

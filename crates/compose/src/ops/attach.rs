@@ -18,14 +18,25 @@ use crate::{
 type Follower<'a> = LocalBoxFuture<'a, (String, String, Result<Option<i64>, Error>)>;
 
 /// Runs the plan and shows what its containers write. Gives the exit code.
-pub(super) async fn attached(room: &Room, mut session: Session<'_>, plan: &Plan, request: &UpRequest, targets: &BTreeSet<String>) -> Result<u8, Error> {
+pub(super) async fn attached(
+    room: &Room,
+    mut session: Session<'_>,
+    plan: &Plan,
+    request: &UpRequest,
+    targets: &BTreeSet<String>,
+) -> Result<u8, Error> {
     let (started, mut starts) = mpsc::unbounded_channel();
     session.started = Some(started);
     let printer = room.printer(request.color, request.prefix);
     let shown = |service: &str| wanted(room, request, targets, service);
-    let names = targets.iter().filter(|name| shown(name)).filter_map(|name| session.project.and_then(|project| project.services.get(name)));
+    let names = targets
+        .iter()
+        .filter(|name| shown(name))
+        .filter_map(|name| session.project.and_then(|project| project.services.get(name)));
     for service in names {
-        (1..=service.replicas()).for_each(|number| printer.register(&short_name(&room.name, &service.container_name(&room.name, number))));
+        (1..=service.replicas()).for_each(|number| {
+            printer.register(&short_name(&room.name, &service.container_name(&room.name, number)))
+        });
     }
     let (halt, halted) = watch::channel(false);
     session.stop = halted;
@@ -34,7 +45,9 @@ pub(super) async fn attached(room: &Room, mut session: Session<'_>, plan: &Plan,
     let begin = |started: Started, known: &mut BTreeSet<String>| {
         let Started { service, name, last } = started;
         let show = shown(&service);
-        known.insert(name.clone()).then(|| follower(room, &printer, service, name, show, request.timestamps, last))
+        known
+            .insert(name.clone())
+            .then(|| follower(room, &printer, service, name, show, request.timestamps, last))
     };
     let (mut applied, mut end) = (false, None);
     let mut run = Box::pin(apply::run(&session, plan));
@@ -90,10 +103,19 @@ pub(super) async fn attached(room: &Room, mut session: Session<'_>, plan: &Plan,
     }
 }
 
-fn follower<'a>(room: &'a Room, printer: &'a LogPrinter, service: String, name: String, show: bool, timestamps: bool, after: Option<jiff::Timestamp>) -> Follower<'a> {
+fn follower<'a>(
+    room: &'a Room,
+    printer: &'a LogPrinter,
+    service: String,
+    name: String,
+    show: bool,
+    timestamps: bool,
+    after: Option<jiff::Timestamp>,
+) -> Follower<'a> {
     let shown = short_name(&room.name, &name);
     async move {
-        let result = logs::follow(&room.docker, &name, &shown, show.then_some(printer), timestamps, after).await;
+        let result =
+            logs::follow(&room.docker, &name, &shown, show.then_some(printer), timestamps, after).await;
         (service, name, result)
     }
     .boxed_local()
@@ -107,8 +129,14 @@ fn wanted(room: &Room, request: &UpRequest, targets: &BTreeSet<String>, service:
     if !request.attach.is_empty() {
         return request.attach.iter().any(|name| name == service);
     }
-    let asked_off = room.project.as_ref().and_then(|project| project.services.get(service)).is_some_and(|service| service.attach == Some(false));
-    let named = request.plan.services.is_empty() || request.attach_dependencies || request.plan.services.iter().any(|name| name == service);
+    let asked_off = room
+        .project
+        .as_ref()
+        .and_then(|project| project.services.get(service))
+        .is_some_and(|service| service.attach == Some(false));
+    let named = request.plan.services.is_empty()
+        || request.attach_dependencies
+        || request.plan.services.iter().any(|name| name == service);
     named && !asked_off && targets.contains(service)
 }
 
@@ -125,7 +153,11 @@ fn ending(request: &UpRequest, service: &str, code: Option<i64>) -> Option<u8> {
 
 /// Stops everything, dependents first; a second Ctrl-C kills.
 async fn stop_all(room: &Room, request: &UpRequest) -> Result<(), Error> {
-    let containers: Vec<_> = observe::containers(&room.docker, &room.name).await?.into_iter().filter(|c| c.state.is_up() && !c.oneoff).collect();
+    let containers: Vec<_> = observe::containers(&room.docker, &room.name)
+        .await?
+        .into_iter()
+        .filter(|c| c.state.is_up() && !c.oneoff)
+        .collect();
     let mut plan = Plan::default();
     let mut before: Vec<usize> = Vec::new();
     for wave in plan::stop_order(room.project.as_ref(), &containers) {

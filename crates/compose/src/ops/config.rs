@@ -56,7 +56,11 @@ pub fn config(room: &Room, request: &ConfigRequest) -> Result<(), Error> {
     } else if request.images {
         lines(project.services.values().map(|service| service.image_name(&project.name)).collect())
     } else if request.profiles {
-        let all = project.services.values().chain(project.disabled.values()).flat_map(|service| service.profiles.clone());
+        let all = project
+            .services
+            .values()
+            .chain(project.disabled.values())
+            .flat_map(|service| service.profiles.clone());
         lines(all.collect::<std::collections::BTreeSet<_>>().into_iter().collect())
     } else if let Some(which) = &request.hash {
         hashes(&project, which)?
@@ -70,7 +74,11 @@ pub fn config(room: &Room, request: &ConfigRequest) -> Result<(), Error> {
 }
 
 fn hashes(project: &Project, which: &str) -> Result<String, Error> {
-    let names: Vec<String> = if which == "*" { project.services.keys().cloned().collect() } else { which.split(',').map(str::to_owned).collect() };
+    let names: Vec<String> = if which == "*" {
+        project.services.keys().cloned().collect()
+    } else {
+        which.split(',').map(str::to_owned).collect()
+    };
     let mut text = String::new();
     for name in names {
         let service = project.service(&name)?;
@@ -108,7 +116,13 @@ fn service(map: &mut Map<String, Value>) {
             }
         }
     }
-    for mount in map.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+    for mount in map
+        .get_mut("volumes")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
         nest(mount);
     }
     if let Some(build) = map.get_mut("build").and_then(Value::as_object_mut)
@@ -126,8 +140,21 @@ fn service(map: &mut Map<String, Value>) {
 fn nest(mount: &mut Map<String, Value>) {
     let kind = mount.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut inner = Map::new();
-    for key in ["create_host_path", "propagation", "selinux", "recursive", "nocopy", "subpath", "size", "mode", "labels"] {
-        if let Some(value) = mount.remove(key).filter(|value| value != &json!({}) && (kind == "bind" || value != &json!(false))) {
+    for key in [
+        "create_host_path",
+        "propagation",
+        "selinux",
+        "recursive",
+        "nocopy",
+        "subpath",
+        "size",
+        "mode",
+        "labels",
+    ] {
+        if let Some(value) = mount
+            .remove(key)
+            .filter(|value| value != &json!({}) && (kind == "bind" || value != &json!(false)))
+        {
             inner.insert(key.into(), value);
         }
     }

@@ -6,8 +6,8 @@ use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
     query_parameters::{
-        AttachContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, ResizeContainerTTYOptions, ResizeExecOptions,
-        StartContainerOptions, WaitContainerOptions,
+        AttachContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
+        ResizeContainerTTYOptions, ResizeExecOptions, StartContainerOptions, WaitContainerOptions,
     },
 };
 use futures_util::{Stream, StreamExt};
@@ -124,7 +124,7 @@ pub async fn exec(room: &Room, request: &ExecRequest) -> Result<u8, Error> {
         let resize = async |(width, height): (usize, usize)| {
             let options = ResizeExecOptions { h: narrow(height), w: narrow(width) };
             // A command that has ended has no window any more.
-            drop(room.docker.resize_exec(&made.id, options).await);
+            room.docker.resize_exec(&made.id, options).await.unwrap_or(());
         };
         pump(room, output, request.stdin.then_some(input), tty, resize).await?;
     }
@@ -146,7 +146,13 @@ fn byte(code: i64) -> u8 {
 type Pieces = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 /// Carries input in and output out until the output ends.
-async fn pump(room: &Room, mut output: Pieces, input: Option<Pin<Box<dyn AsyncWrite + Send>>>, tty: bool, resize: impl AsyncFn((usize, usize))) -> Result<(), Error> {
+async fn pump(
+    room: &Room,
+    mut output: Pieces,
+    input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    tty: bool,
+    resize: impl AsyncFn((usize, usize)),
+) -> Result<(), Error> {
     let raw = if tty { Some(terminal::Raw::enter()?) } else { None };
     let mut input = input;
     let mut keys = input.is_some().then(terminal::stdin);
@@ -200,7 +206,8 @@ pub async fn run(room: &Room, request: &RunRequest) -> Result<u8, Error> {
     }
     let one = one_off(service, request, room);
     let slug = format!("{:012x}", fastrand::u64(..) & 0xffff_ffff_ffff);
-    let name = request.name.clone().unwrap_or_else(|| format!("{}-{}-run-{slug}", project.name, service.name));
+    let name =
+        request.name.clone().unwrap_or_else(|| format!("{}-{}-run-{slug}", project.name, service.name));
     let seen = observe::image_ids(&room.docker, &[service.image_name(&project.name)].into()).await?;
     let reporter = room.reporter("Running");
     let none = BTreeMap::new();
@@ -208,21 +215,32 @@ pub async fn run(room: &Room, request: &RunRequest) -> Result<u8, Error> {
     let extras = Extras {
         image_id: seen.into_values().next().unwrap_or_default(),
         aliases: request.aliases,
-        labels: request.labels.iter().cloned().chain([(labels::ONEOFF.into(), "True".into()), (labels::SLUG.into(), slug)]).collect(),
+        labels: request
+            .labels
+            .iter()
+            .cloned()
+            .chain([(labels::ONEOFF.into(), "True".into()), (labels::SLUG.into(), slug)])
+            .collect(),
         auto_remove: request.remove && request.detach,
         attach_stdin: request.stdin && !request.detach,
         ..Extras::default()
     };
     let id = apply::container(&session, &one, 1, &name, extras).await?;
     if request.detach {
-        room.docker.start_container(&id, None::<StartContainerOptions>).await.map_err(Error::engine(format!("start container {name}")))?;
+        room.docker
+            .start_container(&id, None::<StartContainerOptions>)
+            .await
+            .map_err(Error::engine(format!("start container {name}")))?;
         room.io.print(&format!("{name}\n"))?;
         return Ok(0);
     }
     let result = attached(room, request, &id, &name, one.tty == Some(true)).await;
     if request.remove {
         let options = RemoveContainerOptions { v: true, force: true, link: false };
-        room.docker.remove_container(&id, Some(options)).await.map_err(Error::engine(format!("remove container {name}")))?;
+        room.docker
+            .remove_container(&id, Some(options))
+            .await
+            .map_err(Error::engine(format!("remove container {name}")))?;
     }
     result
 }
@@ -230,16 +248,22 @@ pub async fn run(room: &Room, request: &RunRequest) -> Result<u8, Error> {
 /// Images, networks, volumes, and what the service depends on.
 async fn prepare(room: &Room, request: &RunRequest, service: &Service) -> Result<(), Error> {
     let project = room.project()?;
-    let dependencies: Vec<String> = if request.no_deps { Vec::new() } else { service.dependencies().into_iter().collect() };
+    let dependencies: Vec<String> =
+        if request.no_deps { Vec::new() } else { service.dependencies().into_iter().collect() };
     let mut seen = observe::all(&room.docker, &project.name, &observe::image_names(project)).await?;
     let mut targets = project.with_dependencies(&dependencies)?;
     targets.insert(service.name.clone());
-    let images = plan::images(project, &seen, &targets, ImageOptions { build: request.build, ..ImageOptions::default() })?;
+    let images = plan::images(
+        project,
+        &seen,
+        &targets,
+        ImageOptions { build: request.build, ..ImageOptions::default() },
+    )?;
     let reporter = room.reporter("Running");
     if room.dry_run {
         apply::rehearse(&images, &*reporter);
     } else if !images.is_empty() {
-        up::prepare(room, &images, &BuildOptions::default()).await?;
+        up::prepare(room, &images, &BuildOptions::default(), false).await?;
         seen.images = observe::image_ids(&room.docker, &observe::image_names(project)).await?;
     }
     // The service itself with no container brings its networks and volumes, and its dependencies with their conditions.
@@ -250,7 +274,12 @@ async fn prepare(room: &Room, request: &RunRequest, service: &Service) -> Result
             own.depends_on.clear();
         }
     }
-    let options = UpOptions { services: vec![service.name.clone()], no_deps: request.no_deps, remove_orphans: request.remove_orphans, ..UpOptions::default() };
+    let options = UpOptions {
+        services: vec![service.name.clone()],
+        no_deps: request.no_deps,
+        remove_orphans: request.remove_orphans,
+        ..UpOptions::default()
+    };
     let plan = plan::up_for_run(&shadow, &seen, &options, &service.name)?;
     if room.dry_run {
         apply::rehearse(&plan, &*reporter);
@@ -278,7 +307,9 @@ fn one_off(service: &Service, request: &RunRequest, room: &Room) -> Service {
         }
     }
     for pair in &request.env {
-        let (key, value) = pair.split_once('=').map_or((pair.as_str(), std::env::var(pair).ok()), |(key, value)| (key, Some(value.to_owned())));
+        let (key, value) = pair
+            .split_once('=')
+            .map_or((pair.as_str(), std::env::var(pair).ok()), |(key, value)| (key, Some(value.to_owned())));
         one.environment.insert(key.to_owned(), value);
     }
     if !request.service_ports {
@@ -299,13 +330,26 @@ fn one_off(service: &Service, request: &RunRequest, room: &Room) -> Service {
 
 async fn attached(room: &Room, request: &RunRequest, id: &str, name: &str, tty: bool) -> Result<u8, Error> {
     let docker = &room.docker;
-    let options = AttachContainerOptions { stream: true, stdin: request.stdin, stdout: true, stderr: true, logs: false, detach_keys: None };
-    let attached = docker.attach_container(id, Some(options)).await.map_err(Error::engine(format!("attach to container {name}")))?;
-    docker.start_container(id, None::<StartContainerOptions>).await.map_err(Error::engine(format!("start container {name}")))?;
+    let options = AttachContainerOptions {
+        stream: true,
+        stdin: request.stdin,
+        stdout: true,
+        stderr: true,
+        logs: false,
+        detach_keys: None,
+    };
+    let attached = docker
+        .attach_container(id, Some(options))
+        .await
+        .map_err(Error::engine(format!("attach to container {name}")))?;
+    docker
+        .start_container(id, None::<StartContainerOptions>)
+        .await
+        .map_err(Error::engine(format!("start container {name}")))?;
     let resize = async |(width, height): (usize, usize)| {
         let options = ResizeContainerTTYOptions { h: narrow(height), w: narrow(width) };
         // A container that has ended has no window any more.
-        drop(docker.resize_container_tty(id, options).await);
+        docker.resize_container_tty(id, options).await.unwrap_or(());
     };
     let mut stop = room.stop.clone();
     tokio::select! {
@@ -321,7 +365,13 @@ async fn attached(room: &Room, request: &RunRequest, id: &str, name: &str, tty: 
         // bollard calls every code but 0 an error.
         Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
         Some(Err(error)) => return Err(Error::engine(format!("wait for container {name}"))(error)),
-        None => docker.inspect_container(id, None::<InspectContainerOptions>).await.map_err(Error::engine(format!("inspect container {name}")))?.state.and_then(|state| state.exit_code).unwrap_or_default(),
+        None => docker
+            .inspect_container(id, None::<InspectContainerOptions>)
+            .await
+            .map_err(Error::engine(format!("inspect container {name}")))?
+            .state
+            .and_then(|state| state.exit_code)
+            .unwrap_or_default(),
     };
     Ok(byte(code))
 }

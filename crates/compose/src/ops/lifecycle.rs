@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bollard::query_parameters::{KillContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions};
+use bollard::query_parameters::{
+    KillContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+};
 use futures_util::future::join_all;
 
 use super::Room;
@@ -81,7 +83,9 @@ pub async fn change(room: &Room, services: &[String], change: &Change) -> Result
     let containers = room.containers(services, matches!(change, Change::Stop(_) | Change::Kill(_))).await?;
     match change {
         Change::Start => {
-            if let Some(name) = services.iter().find(|name| !containers.iter().any(|container| &container.service == *name)) {
+            if let Some(name) =
+                services.iter().find(|name| !containers.iter().any(|container| &container.service == *name))
+            {
                 return Err(Error::invalid(format!("service \"{name}\" has no container to start")));
             }
             return room.apply(&starts(room, &containers), "Running").await;
@@ -114,10 +118,16 @@ pub async fn change(room: &Room, services: &[String], change: &Change) -> Result
 async fn call(room: &Room, container: &Container, change: &Change) -> Result<(), Error> {
     let (docker, id) = (&room.docker, container.id.as_str());
     let result = match change {
-        Change::Stop(timeout) => docker.stop_container(id, Some(StopContainerOptions { signal: None, t: *timeout })).await,
+        Change::Stop(timeout) => {
+            docker.stop_container(id, Some(StopContainerOptions { signal: None, t: *timeout })).await
+        }
         Change::Start => docker.start_container(id, None::<StartContainerOptions>).await,
-        Change::Restart(timeout) => docker.restart_container(id, Some(RestartContainerOptions { signal: None, t: *timeout })).await,
-        Change::Kill(signal) => docker.kill_container(id, Some(KillContainerOptions { signal: signal.clone() })).await,
+        Change::Restart(timeout) => {
+            docker.restart_container(id, Some(RestartContainerOptions { signal: None, t: *timeout })).await
+        }
+        Change::Kill(signal) => {
+            docker.kill_container(id, Some(KillContainerOptions { signal: signal.clone() })).await
+        }
         Change::Pause => docker.pause_container(id).await,
         Change::Unpause => docker.unpause_container(id).await,
     };
@@ -162,11 +172,17 @@ fn starts(room: &Room, containers: &[Container]) -> Plan {
                 continue;
             }
             let targets = containers.iter().filter(|other| &other.service == name).map(target).collect();
-            let wait = Action::Wait { service: name.clone(), condition: rule.condition, targets, required: rule.required };
+            let wait = Action::Wait {
+                service: name.clone(),
+                condition: rule.condition,
+                targets,
+                required: rule.required,
+            };
             let known = plan.steps.iter().position(|step| step.action == wait);
             ready.push(known.unwrap_or_else(|| plan.add(wait, steps)));
         }
-        let step = plan.add(Action::Start { service: container.service.clone(), target: target(container) }, ready);
+        let step =
+            plan.add(Action::Start { service: container.service.clone(), target: target(container) }, ready);
         started.entry(container.service.clone()).or_default().push(step);
     }
     plan
@@ -176,7 +192,12 @@ fn starts(room: &Room, containers: &[Container]) -> Plan {
 ///
 /// # Errors
 /// The engine's.
-pub async fn remove(room: &Room, services: &[String], stop: bool, volumes: bool) -> Result<Vec<String>, Error> {
+pub async fn remove(
+    room: &Room,
+    services: &[String],
+    stop: bool,
+    volumes: bool,
+) -> Result<Vec<String>, Error> {
     let containers = room.containers(services, true).await?;
     let mut plan = Plan::default();
     let mut names = Vec::new();

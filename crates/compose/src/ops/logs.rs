@@ -6,7 +6,9 @@ use bollard::{
     Docker,
     container::LogOutput,
     models::{ContainerState, ContainerStateStatusEnum},
-    query_parameters::{AttachContainerOptions, EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder},
+    query_parameters::{
+        AttachContainerOptions, EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
+    },
 };
 use futures_util::{StreamExt, future::join_all};
 use jiff::Timestamp;
@@ -48,7 +50,8 @@ pub struct LogsRequest {
 /// The engine's.
 pub async fn logs(room: &Room, request: &LogsRequest) -> Result<(), Error> {
     let containers = room.containers(&request.services, true).await?;
-    let chosen: Vec<&Container> = containers.iter().filter(|c| request.index.is_none_or(|index| c.number == index)).collect();
+    let chosen: Vec<&Container> =
+        containers.iter().filter(|c| request.index.is_none_or(|index| c.number == index)).collect();
     let printer = room.printer(request.color, request.prefix);
     chosen.iter().for_each(|container| printer.register(&short_name(&room.name, &container.name)));
     let (since, until) = (moment(request.since.as_deref())?, moment(request.until.as_deref())?);
@@ -60,7 +63,14 @@ pub async fn logs(room: &Room, request: &LogsRequest) -> Result<(), Error> {
     }
 }
 
-async fn one(room: &Room, container: &Container, request: &LogsRequest, since: i32, until: i32, printer: &LogPrinter) -> Result<(), Error> {
+async fn one(
+    room: &Room,
+    container: &Container,
+    request: &LogsRequest,
+    since: i32,
+    until: i32,
+    printer: &LogPrinter,
+) -> Result<(), Error> {
     let name = short_name(&room.name, &container.name);
     let options = LogsOptionsBuilder::default()
         .follow(request.follow)
@@ -96,7 +106,13 @@ fn moment(text: Option<&str>) -> Result<i32, Error> {
         (_, _, Ok(seconds)) => seconds,
         (Some(ago), ..) => Timestamp::now().as_second() - ago.seconds(),
         (_, Ok(time), _) => time.as_second(),
-        _ => text.parse::<jiff::civil::DateTime>().ok().and_then(|time| time.to_zoned(jiff::tz::TimeZone::system()).ok()).ok_or_else(bad)?.timestamp().as_second(),
+        _ => text
+            .parse::<jiff::civil::DateTime>()
+            .ok()
+            .and_then(|time| time.to_zoned(jiff::tz::TimeZone::system()).ok())
+            .ok_or_else(bad)?
+            .timestamp()
+            .as_second(),
     };
     i32::try_from(seconds).map_err(|_| bad())
 }
@@ -107,7 +123,8 @@ async fn exit_code(docker: &Docker, id: &str) -> Result<Option<i64>, Error> {
         Err(error) if status(&error) == Some(404) => return Ok(None),
         other => other.map_err(Error::engine(format!("inspect container {id}")))?.state.unwrap_or_default(),
     };
-    let ended = matches!(state.status, Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD));
+    let ended =
+        matches!(state.status, Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD));
     Ok(ended.then(|| state.exit_code.unwrap_or_default()))
 }
 
@@ -129,7 +146,9 @@ pub(super) async fn follow(
             Some(printer) => {
                 stream(docker, container, shown, printer, &mut after, timestamps, true).await?;
             }
-            None if state.running == Some(true) => next_event(docker, container, started, &["die", "destroy"]).await?,
+            None if state.running == Some(true) => {
+                next_event(docker, container, started, &["die", "destroy"]).await?
+            }
             None => {}
         }
         // The output has ended: for good, or until the engine starts it again?
@@ -141,13 +160,18 @@ pub(super) async fn follow(
             match state.status {
                 Some(ContainerStateStatusEnum::RESTARTING) => {
                     if let Some(printer) = printer {
-                        printer.note(shown, &format!("exited with code {} (restarting)", state.exit_code.unwrap_or_default()));
+                        printer.note(
+                            shown,
+                            &format!("exited with code {} (restarting)", state.exit_code.unwrap_or_default()),
+                        );
                     }
                     let ended = time(state.finished_at.as_ref());
                     next_event(docker, container, ended, &["start", "stop", "kill", "destroy"]).await?;
                 }
                 // Its log has ended before the engine has noted the end.
-                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => next_event(docker, container, started, &["die", "destroy"]).await?,
+                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => {
+                    next_event(docker, container, started, &["die", "destroy"]).await?
+                }
                 _ => {
                     if let Some(printer) = printer {
                         // Engines before 23.0 may end the stream of a short-lived container without its last lines.
@@ -182,7 +206,9 @@ fn stamp(bytes: &[u8]) -> Option<(Timestamp, usize)> {
 async fn state(docker: &Docker, container: &str) -> Result<Option<ContainerState>, Error> {
     match docker.inspect_container(container, None::<InspectContainerOptions>).await {
         Err(error) if status(&error) == Some(404) => Ok(None),
-        other => Ok(Some(other.map_err(Error::engine(format!("inspect container {container}")))?.state.unwrap_or_default())),
+        other => Ok(Some(
+            other.map_err(Error::engine(format!("inspect container {container}")))?.state.unwrap_or_default(),
+        )),
     }
 }
 
@@ -201,7 +227,14 @@ async fn stream(
     follow: bool,
 ) -> Result<(), Error> {
     let since = i32::try_from(after.as_second()).unwrap_or(0);
-    let options = LogsOptionsBuilder::default().follow(follow).stdout(true).stderr(true).since(since).timestamps(true).tail("all").build();
+    let options = LogsOptionsBuilder::default()
+        .follow(follow)
+        .stdout(true)
+        .stderr(true)
+        .since(since)
+        .timestamps(true)
+        .tail("all")
+        .build();
     let mut logs = std::pin::pin!(docker.logs(container, Some(options)));
     // The engine counts `since` in seconds, and lines of the two streams may be out of order: compare with the start only.
     let start = *after;
@@ -230,8 +263,16 @@ async fn stream(
 }
 
 async fn attached(docker: &Docker, container: &str, shown: &str, printer: &LogPrinter) -> Result<(), Error> {
-    let options = AttachContainerOptions { stream: true, stdout: true, stderr: true, ..AttachContainerOptions::default() };
-    let attached = docker.attach_container(container, Some(options)).await.map_err(Error::engine(format!("attach to container {container}")))?;
+    let options = AttachContainerOptions {
+        stream: true,
+        stdout: true,
+        stderr: true,
+        ..AttachContainerOptions::default()
+    };
+    let attached = docker
+        .attach_container(container, Some(options))
+        .await
+        .map_err(Error::engine(format!("attach to container {container}")))?;
     let mut output = attached.output;
     while let Some(piece) = output.next().await {
         let piece = piece.map_err(Error::engine(format!("output of container {container}")))?;
@@ -243,8 +284,16 @@ async fn attached(docker: &Docker, container: &str, shown: &str, printer: &LogPr
 }
 
 /// Waits for one of these events of a container, counting from a time by the engine's clock.
-async fn next_event(docker: &Docker, container: &str, since: Timestamp, actions: &[&str]) -> Result<(), Error> {
-    let filters = HashMap::from([("container".to_owned(), vec![container.to_owned()]), ("type".to_owned(), vec!["container".to_owned()])]);
+async fn next_event(
+    docker: &Docker,
+    container: &str,
+    since: Timestamp,
+    actions: &[&str],
+) -> Result<(), Error> {
+    let filters = HashMap::from([
+        ("container".to_owned(), vec![container.to_owned()]),
+        ("type".to_owned(), vec!["container".to_owned()]),
+    ]);
     let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
     let options = EventsOptionsBuilder::default().since(&since).filters(&filters).build();
     let mut events = std::pin::pin!(docker.events(Some(options)));

@@ -21,7 +21,7 @@ pub use lifecycle::{Change, change, down, remove};
 pub use listing::{PsRequest, events, images, list, port, ps, top};
 pub(crate) use logs::last_line;
 pub use logs::{LogsRequest, logs};
-pub use up::{UpRequest, build, pull, up};
+pub use up::{PullRequest, UpRequest, build, pull, up};
 
 use crate::{
     apply::Session,
@@ -126,7 +126,11 @@ impl Room {
         }
     }
 
-    fn session<'a>(&'a self, reporter: &'a dyn Reporter, images: &'a std::collections::BTreeMap<String, String>) -> Session<'a> {
+    fn session<'a>(
+        &'a self,
+        reporter: &'a dyn Reporter,
+        images: &'a std::collections::BTreeMap<String, String>,
+    ) -> Session<'a> {
         Session {
             docker: &self.docker,
             name: &self.name,
@@ -157,7 +161,9 @@ impl Room {
             }
         }
         let all = observe::containers(&self.docker, &self.name).await?;
-        let wanted = |container: &Container| (oneoff || !container.oneoff) && (services.is_empty() || services.contains(&container.service));
+        let wanted = |container: &Container| {
+            (oneoff || !container.oneoff) && (services.is_empty() || services.contains(&container.service))
+        };
         Ok(all.into_iter().filter(wanted).collect())
     }
 

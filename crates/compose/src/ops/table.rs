@@ -7,7 +7,9 @@ use crate::error::Error;
 
 /// Columns, three blanks apart, the last not padded.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows.iter().map(Vec::len).max().unwrap_or(0)).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -35,8 +37,13 @@ pub(super) fn format(rows: &[Value], template: &str) -> Result<String, Error> {
     if !table {
         return Ok(lines.into_iter().map(|line| line + "\n").collect());
     }
-    let header: Vec<String> = body.split('\t').map(|cell| cell.trim_matches(|c: char| !c.is_alphanumeric()).to_uppercase()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(lines.iter().map(|line| line.split('\t').map(str::to_owned).collect())).collect();
+    let header: Vec<String> = body
+        .split('\t')
+        .map(|cell| cell.trim_matches(|c: char| !c.is_alphanumeric()).to_uppercase())
+        .collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header)
+        .chain(lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()))
+        .collect();
     Ok(columns(&rows))
 }
 
@@ -94,7 +101,10 @@ mod tests {
     fn templates() {
         let rows = [json!({"Name": "a", "State": "running"}), json!({"Name": "bcd", "State": "exited"})];
         assert_eq!(format(&rows, "{{.Name}}:{{.State}}").unwrap(), "a:running\nbcd:exited\n");
-        assert_eq!(format(&rows, "table {{.Name}}\\t{{.State}}").unwrap(), "NAME   STATE\na      running\nbcd    exited\n");
+        assert_eq!(
+            format(&rows, "table {{.Name}}\\t{{.State}}").unwrap(),
+            "NAME   STATE\na      running\nbcd    exited\n"
+        );
         assert!(format(&rows, "{{.Name").is_err());
     }
 }

@@ -35,7 +35,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to restore.
-        drop(tcsetattr(&self.stdin, OptionalActions::Now, &self.before));
+        tcsetattr(&self.stdin, OptionalActions::Now, &self.before).unwrap_or(());
     }
 }
 
@@ -48,7 +48,9 @@ pub(super) fn stdin() -> mpsc::Receiver<Bytes> {
         loop {
             match stdin.read(&mut buffer) {
                 Ok(0) | Err(_) => return,
-                Ok(count) if sender.blocking_send(Bytes::copy_from_slice(&buffer[..count])).is_err() => return,
+                Ok(count) if sender.blocking_send(Bytes::copy_from_slice(&buffer[..count])).is_err() => {
+                    return;
+                }
                 Ok(_) => {}
             }
         }

@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     observe,
     plan::{self, Action, ImageOptions, Plan, UpOptions},
+    report::{Plain, Quiet, Reporter},
 };
 
 /// Options of `up`, `create` and `scale`.
@@ -27,6 +28,8 @@ pub struct UpRequest {
     pub images: ImageOptions,
     /// How to build.
     pub build: BuildOptions,
+    /// `--quiet-pull`.
+    pub quiet_pull: bool,
     /// `--detach`.
     pub detach: bool,
     /// `--wait-timeout`.
@@ -62,14 +65,22 @@ pub async fn up(room: &Room, request: &UpRequest) -> Result<u8, Error> {
     }
     let reporter = room.reporter("Running");
     let mut seen = observe::all(&room.docker, &project.name, &observe::image_names(project)).await?;
-    let wanted: Vec<String> = if request.plan.services.is_empty() { project.services.keys().cloned().collect() } else { request.plan.services.clone() };
-    let targets: BTreeSet<String> = if request.plan.no_deps { wanted.iter().cloned().collect() } else { project.with_dependencies(&wanted)? };
+    let wanted: Vec<String> = if request.plan.services.is_empty() {
+        project.services.keys().cloned().collect()
+    } else {
+        request.plan.services.clone()
+    };
+    let targets: BTreeSet<String> = if request.plan.no_deps {
+        wanted.iter().cloned().collect()
+    } else {
+        project.with_dependencies(&wanted)?
+    };
     let images = plan::images(project, &seen, &targets, request.images)?;
     if !images.is_empty() {
         if room.dry_run {
             apply::rehearse(&images, &*reporter);
         } else {
-            prepare(room, &images, &request.build).await?;
+            prepare(room, &images, &request.build, request.quiet_pull).await?;
             seen.images = observe::image_ids(&room.docker, &observe::image_names(project)).await?;
         }
     }
@@ -85,7 +96,9 @@ pub async fn up(room: &Room, request: &UpRequest) -> Result<u8, Error> {
         let result = match request.wait_timeout.filter(|_| request.plan.wait) {
             Some(limit) => match tokio::time::timeout(limit, run).await {
                 Ok(result) => result,
-                Err(_) => Err(Error::invalid(format!("not all services were ready within {}s", limit.as_secs()))),
+                Err(_) => {
+                    Err(Error::invalid(format!("not all services were ready within {}s", limit.as_secs())))
+                }
             },
             None => run.await,
         };
@@ -100,7 +113,10 @@ pub async fn up(room: &Room, request: &UpRequest) -> Result<u8, Error> {
 /// Shows why a container that was waited for failed.
 async fn last_words(room: &Room, container: &str) {
     let text = apply::logs_of_failed(&room.docker, container).await;
-    let printer = crate::report::LogPrinter::new(Arc::clone(&room.io.err), crate::report::LogStyle { color: false, prefix: true });
+    let printer = crate::report::LogPrinter::new(
+        Arc::clone(&room.io.err),
+        crate::report::LogStyle { color: false, prefix: true },
+    );
     let name = super::short_name(&room.name, container);
     printer.register(&name);
     printer.feed(&name, false, text.as_bytes());
@@ -108,8 +124,16 @@ async fn last_words(room: &Room, container: &str) {
 }
 
 /// Pulls and builds.
-pub(super) async fn prepare(room: &Room, images: &Plan, build: &BuildOptions) -> Result<(), Error> {
-    let reporter = room.reporter("Preparing");
+pub(super) async fn prepare(
+    room: &Room,
+    images: &Plan,
+    build: &BuildOptions,
+    quiet: bool,
+) -> Result<(), Error> {
+    let reporter: Arc<dyn Reporter> = match quiet {
+        true => Arc::new(Quiet(Plain::new(Arc::clone(&room.io.err)))),
+        false => room.reporter("Preparing"),
+    };
     let none = BTreeMap::new();
     let mut session = room.session(&*reporter, &none);
     session.build = build.clone();
@@ -120,16 +144,29 @@ pub(super) async fn prepare(room: &Room, images: &Plan, build: &BuildOptions) ->
 ///
 /// # Errors
 /// The first that fails.
-pub async fn build(room: &Room, services: &[String], options: &BuildOptions, with_dependencies: bool) -> Result<(), Error> {
+pub async fn build(
+    room: &Room,
+    services: &[String],
+    options: &BuildOptions,
+    with_dependencies: bool,
+) -> Result<(), Error> {
     let project = room.project()?;
     let names: BTreeSet<String> = match (services.is_empty(), with_dependencies) {
         (true, _) => project.services.keys().cloned().collect(),
         (false, true) => project.with_dependencies(services)?,
-        (false, false) => services.iter().map(|name| project.service(name).map(|service| service.name.clone())).collect::<Result<_, _>>()?,
+        (false, false) => services
+            .iter()
+            .map(|name| project.service(name).map(|service| service.name.clone()))
+            .collect::<Result<_, _>>()?,
     };
     let mut plan = Plan::default();
-    for service in names.iter().filter_map(|name| project.services.get(name)).filter(|service| service.build.is_some()) {
-        plan.add(Action::Build { service: service.name.clone(), image: service.image_name(&project.name) }, []);
+    for service in
+        names.iter().filter_map(|name| project.services.get(name)).filter(|service| service.build.is_some())
+    {
+        plan.add(
+            Action::Build { service: service.name.clone(), image: service.image_name(&project.name) },
+            [],
+        );
     }
     if plan.is_empty() {
         room.reporter("Building").warn("no services to build");
@@ -138,31 +175,64 @@ pub async fn build(room: &Room, services: &[String], options: &BuildOptions, wit
     if room.dry_run {
         return room.apply(&plan, "Building").await;
     }
-    prepare(room, &plan, options).await
+    prepare(room, &plan, options, false).await
+}
+
+/// Options of `pull`.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
+pub struct PullRequest {
+    /// Only these services.
+    pub services: Vec<String>,
+    /// `--quiet`.
+    pub quiet: bool,
+    /// `--ignore-pull-failures`.
+    pub ignore_failures: bool,
+    /// `--ignore-buildable`.
+    pub ignore_buildable: bool,
+    /// `--include-deps`.
+    pub include_dependencies: bool,
 }
 
 /// Pulls the images of services.
 ///
 /// # Errors
 /// The first that fails, unless failures are to be ignored.
-pub async fn pull(room: &Room, services: &[String], ignore_failures: bool, ignore_buildable: bool, include_dependencies: bool) -> Result<(), Error> {
+pub async fn pull(room: &Room, request: &PullRequest) -> Result<(), Error> {
     let project = room.project()?;
-    let names: BTreeSet<String> = match (services.is_empty(), include_dependencies) {
+    let names: BTreeSet<String> = match (request.services.is_empty(), request.include_dependencies) {
         (true, _) => project.services.keys().cloned().collect(),
-        (false, true) => project.with_dependencies(services)?,
-        (false, false) => services.iter().map(|name| project.service(name).map(|service| service.name.clone())).collect::<Result<_, _>>()?,
+        (false, true) => project.with_dependencies(&request.services)?,
+        (false, false) => request
+            .services
+            .iter()
+            .map(|name| project.service(name).map(|service| service.name.clone()))
+            .collect::<Result<_, _>>()?,
     };
-    let chosen = names.iter().filter_map(|name| project.services.get(name)).filter(|service| service.image.is_some() && !(ignore_buildable && service.build.is_some()));
-    let images: BTreeMap<String, Option<String>> = chosen.map(|service| (service.image_name(&project.name), service.platform.clone())).collect();
-    let reporter = room.reporter("Pulling");
+    let chosen = names
+        .iter()
+        .filter_map(|name| project.services.get(name))
+        .filter(|service| service.image.is_some() && !(request.ignore_buildable && service.build.is_some()));
+    let images: BTreeMap<String, Option<String>> =
+        chosen.map(|service| (service.image_name(&project.name), service.platform.clone())).collect();
+    let reporter: Arc<dyn Reporter> = match request.quiet {
+        true => Arc::new(Quiet(Plain::new(Arc::clone(&room.io.err)))),
+        false => room.reporter("Pulling"),
+    };
     if room.dry_run {
-        images.keys().for_each(|image| reporter.event(apply::event(format!("Image {image}"), "Pulled", crate::report::Phase::Done)));
+        images.keys().for_each(|image| {
+            reporter.event(apply::event(format!("Image {image}"), "Pulled", crate::report::Phase::Done))
+        });
         return Ok(());
     }
     let one = async |(image, platform): (String, Option<String>)| {
         reporter.event(apply::event(format!("Image {image}"), "Pulling", crate::report::Phase::Working));
         let result = apply::pull(&room.docker, &image, platform, &*reporter).await;
-        let (status, phase) = if result.is_ok() { ("Pulled", crate::report::Phase::Done) } else { ("Error", crate::report::Phase::Failed) };
+        let (status, phase) = if result.is_ok() {
+            ("Pulled", crate::report::Phase::Done)
+        } else {
+            ("Error", crate::report::Phase::Failed)
+        };
         reporter.event(apply::event(format!("Image {image}"), status, phase));
         result
     };
@@ -170,7 +240,7 @@ pub async fn pull(room: &Room, services: &[String], ignore_failures: bool, ignor
     reporter.finish();
     for result in results {
         match result {
-            Err(error) if ignore_failures => reporter.warn(&error.to_string()),
+            Err(error) if request.ignore_failures => reporter.warn(&error.to_string()),
             other => other?,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// The first fault, with its place.
-pub fn project(
+pub(in crate::load) fn project(
     root: &Node,
     name: &str,
     context: &Context<'_>,
@@ -91,10 +91,21 @@ fn check_name(cursor: &Cursor<'_>, name: &str) -> Result<(), Error> {
 /// Whom it shares something with, it depends on.
 fn implied(service: &mut Service) {
     let links = service.links.iter().map(|link| link.split(':').next().unwrap_or_default().to_owned());
-    let spaces = [&service.network_mode, &service.ipc, &service.pid].into_iter().filter_map(|mode| Service::shared(mode.as_ref())).map(str::to_owned);
+    let spaces = [&service.network_mode, &service.ipc, &service.pid]
+        .into_iter()
+        .filter_map(|mode| Service::shared(mode.as_ref()))
+        .map(str::to_owned);
     let restarting: Vec<String> = links.chain(spaces).collect();
-    for (name, restart) in restarting.into_iter().map(|name| (name, true)).chain(service.shared_dependencies().into_iter().map(|name| (name, false))) {
-        service.depends_on.entry(name).or_insert(Dependency { condition: Condition::Started, restart, required: true });
+    for (name, restart) in restarting
+        .into_iter()
+        .map(|name| (name, true))
+        .chain(service.shared_dependencies().into_iter().map(|name| (name, false)))
+    {
+        service.depends_on.entry(name).or_insert(Dependency {
+            condition: Condition::Started,
+            restart,
+            required: true,
+        });
     }
 }
 
