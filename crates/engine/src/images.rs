@@ -22,6 +22,9 @@ use dhow_store::Image;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
+/// A line of `history`: entry, bytes, id or `<missing>`, tags.
+pub type HistoryRow = (History, u64, String, Vec<String>);
+
 /// One line of what a delete did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deleted {
@@ -74,7 +77,11 @@ impl Images {
         filters.only(&["dangling", "label", "label!", "before", "since", "reference", "until"])?;
         let (dangling, until) = (filters.flag("dangling")?, filters.until()?);
         let moment = |key: &str| -> Result<Option<Time>> {
-            filters.all(key).first().map(|name| Ok(created(&*find(&self.shared, name)?))).transpose()
+            filters
+                .all(key)
+                .first()
+                .map(|name| find(&self.shared, name).map(|image| created(&image)))
+                .transpose()
         };
         let (before, since) = (moment("before")?, moment("since")?);
         let views = self.shared.containers.views();
@@ -99,10 +106,10 @@ impl Images {
     }
 
     /// Newest first, with docker's size per layer: (entry, bytes, id or `<missing>`, tags).
-    pub fn history(&self, name: &str) -> Result<Vec<(History, u64, String, Vec<String>)>> {
+    pub fn history(&self, name: &str) -> Result<Vec<HistoryRow>> {
         let image = self.get(name)?;
         let mut layers = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-        let mut rows: Vec<(History, u64, String, Vec<String>)> = Vec::new();
+        let mut rows: Vec<HistoryRow> = Vec::new();
         for entry in &image.config.history {
             let size = if entry.empty_layer {
                 0

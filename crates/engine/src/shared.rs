@@ -69,8 +69,7 @@ impl Shared {
             })?;
             let launcher =
                 Launcher::new(&config.shim).map_err(|e| error::io("read", config.shim.display(), e))?;
-            let cgroup2 =
-                rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type as i64 == 0x6367_7270);
+            let cgroup2 = rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type == 0x6367_7270);
             Ok(Arc::new(Self {
                 store,
                 net,

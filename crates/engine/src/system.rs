@@ -157,7 +157,7 @@ fn info(shared: &Shared) -> Info {
 /// The name of the file system below a path.
 fn backing(path: &Path) -> String {
     let Ok(stat) = rustix::fs::statfs(path) else { return "unknown".to_owned() };
-    match stat.f_type as i64 & 0xffff_ffff {
+    match stat.f_type & 0xffff_ffff {
         0xef53 => "extfs",
         0x5846_5342 => "xfs",
         0x9123_683e => "btrfs",

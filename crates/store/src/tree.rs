@@ -98,8 +98,11 @@ pub(crate) fn names(dir: impl AsFd) -> io::Result<Vec<CString>> {
     Ok(names)
 }
 
+/// Names and values.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The extended attributes of a file that is reached by `path` (never followed), sorted by name.
-pub(crate) fn xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub(crate) fn xattrs(path: &Path) -> io::Result<Xattrs> {
     let mut list = match fs::llistxattr_query(path) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         Ok(size) => vec![0; size],

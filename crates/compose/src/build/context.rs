@@ -38,7 +38,9 @@ impl Context {
         let (dockerfile, foreign) = match (inline, path.strip_prefix(folder)) {
             (Some(text), _) => (".dhow-dockerfile".to_owned(), Some(text.as_bytes().to_vec())),
             (None, Ok(inside)) => (inside.to_string_lossy().into_owned(), None),
-            (None, Err(_)) => (".dhow-dockerfile".to_owned(), Some(std::fs::read(&path).map_err(Error::io(&path))?)),
+            (None, Err(_)) => {
+                (".dhow-dockerfile".to_owned(), Some(std::fs::read(&path).map_err(Error::io(&path))?))
+            }
         };
         if inline.is_none() && !path.is_file() {
             return Err(Error::invalid(format!("Dockerfile {} does not exist", path.display())));
@@ -47,7 +49,8 @@ impl Context {
         let own = PathBuf::from(format!("{}.dockerignore", path.display()));
         let file = if own.is_file() { own } else { folder.join(".dockerignore") };
         let patterns = match std::fs::read_to_string(&file) {
-            Ok(text) => Patterns::parse(&text).map_err(|message| Error::invalid(format!("{}: {message}", file.display())))?,
+            Ok(text) => Patterns::parse(&text)
+                .map_err(|message| Error::invalid(format!("{}: {message}", file.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Patterns::default(),
             Err(error) => return Err(Error::io(file)(error)),
         };
@@ -64,7 +67,9 @@ impl Context {
                 drop(sender.blocking_send(Err(error)));
             }
         });
-        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) })
+        stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|piece| (piece, receiver))
+        })
     }
 
     fn write(&self, writer: Pieces) -> io::Result<()> {
@@ -81,9 +86,13 @@ impl Context {
     }
 
     fn folder(&self, builder: &mut tar::Builder<Pieces>, inside: &Path) -> io::Result<()> {
-        let named = |error: io::Error, path: &Path| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error, path: &Path| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        };
         let here = self.folder.join(inside);
-        let mut entries = std::fs::read_dir(&here).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(|error| named(error, &here))?;
+        let mut entries = std::fs::read_dir(&here)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(|error| named(error, &here))?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let inside = inside.join(entry.file_name());
@@ -97,7 +106,10 @@ impl Context {
                 if !ignored {
                     builder.append_path_with_name(&path, &inside).map_err(|error| named(error, &path))?;
                 }
-                if !ignored || self.patterns.has_exceptions() || Path::new(&self.dockerfile).starts_with(&inside) {
+                if !ignored
+                    || self.patterns.has_exceptions()
+                    || Path::new(&self.dockerfile).starts_with(&inside)
+                {
                     self.folder(builder, &inside)?;
                 }
             } else if !ignored && (kind.is_file() || kind.is_symlink()) {
@@ -117,7 +129,9 @@ struct Pieces {
 impl Pieces {
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the engine takes no more of the build context"))
+        self.sender.blocking_send(Ok(piece.into())).map_err(|_| {
+            io::Error::new(io::ErrorKind::BrokenPipe, "the engine takes no more of the build context")
+        })
     }
 
     fn finish(mut self) -> io::Result<()> {

@@ -17,11 +17,14 @@ pub(crate) struct Handle {
     pub(crate) id: String,
     view: RwLock<Arc<View>>,
     live: RwLock<Option<Arc<Live>>>,
-    waiters: Mutex<Vec<(WaitCondition, oneshot::Sender<(i32, String)>)>>,
+    waiters: Mutex<Vec<Waiter>>,
     mailbox: mpsc::Sender<Command>,
     /// Layers below it, base first.
     diff_ids: Vec<Digest>,
 }
+
+/// Who waits for what.
+type Waiter = (WaitCondition, oneshot::Sender<(i32, String)>);
 
 /// What exec, stats, attach and logs need of a running container, without its mailbox.
 #[derive(Debug)]

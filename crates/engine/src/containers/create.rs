@@ -277,6 +277,11 @@ fn check_host(host: &Host) -> Result<()> {
         }
         _ => {}
     }
+    check_modes(host)
+}
+
+/// Namespaces, runtime and sysctls.
+fn check_modes(host: &Host) -> Result<()> {
     if !matches!(host.userns_mode.as_str(), "" | "host") {
         return Err(invalid("invalid user namespace mode"));
     }

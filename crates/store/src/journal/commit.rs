@@ -21,10 +21,9 @@ type Live = BTreeMap<String, Arc<[u8]>>;
 pub(super) struct Log {
     folder: PathBuf,
     file: File,
-    /// Bytes in the file, bytes of it that are synced, bytes that live records need.
+    /// Bytes in the file, and bytes of it that are synced.
     size: u64,
     synced: u64,
-    live_size: u64,
 }
 
 impl Log {
@@ -52,8 +51,7 @@ impl Log {
         }
         file.sync_all().at("sync", &name)?;
         sync_folder(folder)?;
-        let live_size = live.iter().map(|(key, value)| record_size(key, value)).sum();
-        Ok((Self { folder: folder.to_owned(), file, size: good, synced: good, live_size }, live))
+        Ok((Self { folder: folder.to_owned(), file, size: good, synced: good }, live))
     }
 
     /// Until the journal is dropped: write what is pending, sync when somebody waits or the linger is over.
@@ -110,7 +108,6 @@ impl Log {
         for (key, value) in pending {
             format::encode(&mut bytes, key, value.as_deref(), self.synced)
                 .map_err(|why| Error::new(Kind::Internal, "append to", "journal", why))?;
-            self.live_size += value.as_ref().map_or(0, |value| record_size(key, value));
         }
         self.file.write_all(&bytes).at("append to", "journal")?;
         self.size += bytes.len() as u64;
@@ -125,25 +122,23 @@ impl Log {
 
     /// Rewrites the log with the live records alone once most of it is garbage.
     fn compact_if_worth(&mut self, shared: &Shared) -> Result<()> {
-        if self.size < COMPACT_FROM || self.size < 2 * self.live_size {
+        if self.size < COMPACT_FROM {
             return Ok(());
         }
-        // `live_size` only grew since the last count; count before rewriting.
-        let (live, pending) = {
+        // What is pending is in `live` already; it is appended once more after it, which changes nothing.
+        let live = {
             let state = shared.lock();
-            (state.live.clone(), state.pending.clone())
+            if self.size < 2 * state.live_size {
+                return Ok(());
+            }
+            state.live.clone()
         };
-        self.live_size = live.iter().map(|(key, value)| record_size(key, value)).sum();
-        if self.size < 2 * self.live_size {
-            return Ok(());
-        }
         let path = self.folder.join("log.new");
         let mut bytes = Vec::new();
         for (key, value) in &live {
             format::encode(&mut bytes, key, Some(value), 0)
                 .map_err(|why| Error::new(Kind::Internal, "compact", "journal", why))?;
         }
-        drop(pending); // already in `live`; they are appended again after it, which changes nothing
         let mut file = File::create(&path).at("make", path.display().to_string())?;
         file.write_all(&bytes).at("write", path.display().to_string())?;
         file.sync_all().at("sync", path.display().to_string())?;
@@ -194,7 +189,8 @@ fn replay(bytes: &[u8]) -> std::result::Result<(Live, u64), String> {
     Ok((live, at as u64))
 }
 
-fn record_size(key: &str, value: &[u8]) -> u64 {
+/// Bytes of a record in the file.
+pub(super) fn record_size(key: &str, value: &[u8]) -> u64 {
     (format::HEAD + 3 + key.len() + value.len()) as u64
 }
 

@@ -40,6 +40,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     live: BTreeMap<String, Arc<[u8]>>,
+    /// Bytes that the live records need in the file.
+    live_size: u64,
     /// Records that are not yet written, in order.
     pending: Vec<(String, Option<Arc<[u8]>>)>,
     /// Number of the last record that was put, and of the last that is on disk.
@@ -64,8 +66,11 @@ impl Journal {
     /// If a record that had been promised does not read back.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let (log, live) = commit::Log::open(folder)?;
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State { live, ..State::default() }), ..Shared::default() });
+        let live_size = live.iter().map(|(key, value)| commit::record_size(key, value)).sum();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { live_size, live, ..State::default() }),
+            ..Shared::default()
+        });
         let inside = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
@@ -91,14 +96,14 @@ impl Journal {
     pub fn put(&self, key: &str, value: Option<&[u8]>) -> Ticket {
         let mut state = self.shared.lock();
         let value: Option<Arc<[u8]>> = value.map(Into::into);
-        match &value {
+        let old = match &value {
             Some(value) => {
-                state.live.insert(key.to_owned(), Arc::clone(value));
+                state.live_size += commit::record_size(key, value);
+                state.live.insert(key.to_owned(), Arc::clone(value))
             }
-            None => {
-                state.live.remove(key);
-            }
-        }
+            None => state.live.remove(key),
+        };
+        state.live_size -= old.map_or(0, |old| commit::record_size(key, &old));
         state.pending.push((key.to_owned(), value));
         state.last += 1;
         let number = state.last;

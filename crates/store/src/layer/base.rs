@@ -39,9 +39,24 @@ pub(crate) fn make(layers: &Path) -> Result<()> {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         other => other,
     };
+    // Without a date of its own, so that what is built over it has none either.
+    let dated = |inner: &str| -> rustix::io::Result<()> {
+        if tree::stat(&dir, inner)?.st_mtime == 0 {
+            return Ok(());
+        }
+        rustix::fs::utimensat(&dir, inner, &tree::times(0, 0), AtFlags::SYMLINK_NOFOLLOW)
+    };
     rustix::fs::chmodat(&dir, ".", tree::mode(0o755), AtFlags::empty())
         .and_then(|()| FOLDERS.iter().try_for_each(|name| folder(name)))
         .and_then(|()| FILES.iter().try_for_each(|name| file(name)))
         .and_then(|()| mtab())
+        .and_then(|()| {
+            FILES
+                .iter()
+                .chain(["etc/mtab"].iter())
+                .chain(FOLDERS)
+                .chain(["."].iter())
+                .try_for_each(|name| dated(name))
+        })
         .map_err(|e| Error::io("make", name, e))
 }

@@ -233,7 +233,7 @@ impl Member<'_> {
 }
 
 /// The attributes that belong into a layer, and whether the file is an opaque folder.
-fn xattrs(dir: BorrowedFd<'_>, name: &CString) -> io::Result<(Vec<(Vec<u8>, Vec<u8>)>, bool)> {
+fn xattrs(dir: BorrowedFd<'_>, name: &CString) -> io::Result<(tree::Xattrs, bool)> {
     let path = tree::magic(dir, name.to_bytes());
     let mut opaque = false;
     let mut kept = Vec::new();

@@ -1,5 +1,6 @@
 //! Layers: unpacked once, keyed by the digest of their plain tar, `layers/<short id>/{diff,tar-index,meta}`.
 
+mod attributes;
 pub(crate) mod base;
 mod commit;
 pub(crate) mod emit;
@@ -257,10 +258,10 @@ impl Inner {
         let Unpacked { scratch, diff_id, tar_size, size, blob } = unpacked;
         let layer = Layer { diff_id, tar_size, size, blob: blob.clone() };
         let changing = self.change();
-        if let Some(held) = self.read().layers.get(&layer.diff_id).cloned() {
+        let there = self.read().layers.get(&layer.diff_id).cloned();
+        if let Some(mut held) = there {
             drop(scratch);
             if held.blobs.iter().all(|(known, _)| *known != blob.0) {
-                let mut held = held;
                 held.blobs.push(blob);
                 if held.settled {
                     self.journal.put(&key(&layer.diff_id), Some(&Record::of(&held).bytes()?)).forget();

@@ -294,12 +294,9 @@ fn check(header: &Header) -> io::Result<()> {
         .sum();
     let unsigned: u32 =
         bytes.iter().enumerate().map(|(at, &b)| u32::from(if in_sum(at) { b' ' } else { b })).sum();
-    let stated = header.cksum()?;
-    if stated == unsigned || i64::from(stated) == signed {
-        Ok(())
-    } else {
-        Err(bad("a tar header's checksum is wrong"))
-    }
+    let wrong = || bad("a tar header's checksum is wrong");
+    let stated = header.cksum().map_err(|_| wrong())?;
+    if stated == unsigned || i64::from(stated) == signed { Ok(()) } else { Err(wrong()) }
 }
 
 fn in_sum(at: usize) -> bool {

@@ -2,7 +2,10 @@
 //! reached: parents are opened beneath the folder, a link on the way is followed as if the folder were `/`, the last
 //! component is never followed, and what a name held before is taken away, never written through.
 
-use super::tarball::{Entry, Tarball};
+use super::{
+    attributes::{opaque, owner, set_opaque, tolerate, wanted_xattrs, write_sparse},
+    tarball::{Entry, Tarball},
+};
 use crate::{Error, Kind, Limits, Result, tree};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -14,7 +17,6 @@ use std::{
     ffi::CString,
     fs::File,
     io::{self, BufRead, Write},
-    os::unix::fs::FileExt,
     sync::Arc,
 };
 use tar::EntryType;
@@ -63,6 +65,12 @@ fn fail(path: &[u8], cause: impl Into<io::Error>) -> Error {
     .iter()
     .any(|e| errno == Some(e.raw_os_error()));
     let data = error.source.as_ref().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
+    // The tar crate's complaints about numbers have neither.
+    let data = if errno.is_none() && data == Some(io::ErrorKind::Other) {
+        Some(io::ErrorKind::InvalidData)
+    } else {
+        data
+    };
     match (hostile, data) {
         (true, _) | (_, Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)) => {
             Error { kind: Kind::Invalid, ..error }
@@ -176,7 +184,12 @@ impl Unpack {
             return Ok(folder.clone());
         }
         let folder = match self.open_folder(&joined) {
-            Err(e) if e.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
+            // Something is missing, or deleted by a whiteout of this layer.
+            Err(e)
+                if [Errno::NOENT, Errno::NOTDIR]
+                    .iter()
+                    .any(|n| e.raw_os_error() == Some(n.raw_os_error())) =>
+            {
                 for end in 1..=parts.len() {
                     self.make_missing(&parts[..end]).map_err(|e| fail(path, e))?;
                 }
@@ -425,76 +438,4 @@ impl Unpack {
         }
         Ok(())
     }
-}
-
-fn owner(entry: &Entry) -> io::Result<(u32, u32)> {
-    match (u32::try_from(entry.uid), u32::try_from(entry.gid)) {
-        (Ok(uid), Ok(gid)) if uid != u32::MAX && gid != u32::MAX => Ok((uid, gid)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the owner is not a user or group number")),
-    }
-}
-
-/// Overlayfs' own attributes never come from a tar: they could redirect a folder.
-fn wanted_xattrs(entry: &Entry) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let ours = |key: &[u8]| key.starts_with(b"trusted.overlay.") || key.starts_with(b"user.overlay.");
-    entry
-        .xattrs
-        .iter()
-        .filter(move |(key, _)| !ours(key))
-        .map(|(key, value)| (key.as_slice(), value.as_slice()))
-}
-
-/// A file system without an attribute's class, or a user who may not set it, loses that attribute (as with docker).
-fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
-        Err(e) => Err(e.into()),
-    }
-}
-
-fn opaque(path: &std::path::Path) -> rustix::io::Result<()> {
-    fs::lsetxattr(path, "trusted.overlay.opaque", b"y", XattrFlags::empty())
-}
-
-fn set_opaque(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    Ok(opaque(&tree::magic(dir, name))?)
-}
-
-fn write_sparse(
-    file: &File,
-    sparse: &super::tarball::Sparse,
-    stored: u64,
-    tar: &mut Tarball<impl BufRead>,
-    limit: u64,
-) -> io::Result<()> {
-    let wrong =
-        |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the map of a sparse file {why}"));
-    let mut end = 0_u64;
-    let mut sum = 0_u64;
-    for &(offset, length) in &sparse.pieces {
-        if offset < end {
-            return Err(wrong("is not ascending"));
-        }
-        end = offset.checked_add(length).ok_or_else(|| wrong("overflows"))?;
-        sum = sum.checked_add(length).ok_or_else(|| wrong("overflows"))?;
-    }
-    if end > sparse.size || sum != stored || sparse.size > limit {
-        return Err(wrong("does not fit its data"));
-    }
-    file.set_len(sparse.size)?;
-    let mut pieces = sparse.pieces.iter().copied().filter(|&(_, length)| length > 0);
-    let (mut offset, mut left) = pieces.next().unwrap_or((0, 0));
-    tar.payload(None, |mut bytes| {
-        while !bytes.is_empty() {
-            if left == 0 {
-                (offset, left) = pieces.next().ok_or_else(|| wrong("does not fit its data"))?;
-            }
-            let (now, later) = bytes.split_at(bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
-            file.write_all_at(now, offset)?;
-            offset += now.len() as u64;
-            left -= now.len() as u64;
-            bytes = later;
-        }
-        Ok(())
-    })
 }

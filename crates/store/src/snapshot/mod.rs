@@ -45,6 +45,10 @@ impl Store {
     /// # Errors
     /// `NotFound` names a missing layer; `Conflict` if the id exists.
     pub fn create_snapshot(&self, id: &str, diff_ids: &[Digest]) -> Result<Snapshot> {
+        let exists = || Error::new(Kind::Conflict, "create snapshot", id, "it exists");
+        if self.0.read().snapshots.contains_key(id) {
+            return Err(exists());
+        }
         let snapshot = self.hold(id, diff_ids, "create snapshot")?;
         let made = || -> io::Result<()> {
             std::fs::create_dir(&snapshot.dir)?;
@@ -59,12 +63,10 @@ impl Store {
         };
         match made() {
             Ok(()) => Ok(snapshot),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Error::new(Kind::Conflict, "create snapshot", id, "it exists"))
-            }
             Err(e) => {
                 self.0.write().snapshots.remove(id);
-                Err(Error::io("create snapshot", id, e))
+                let there = e.kind() == io::ErrorKind::AlreadyExists;
+                Err(if there { exists() } else { Error::io("create snapshot", id, e) })
             }
         }
     }
@@ -113,9 +115,12 @@ impl Store {
                 .layers
                 .get(diff_id)
                 .ok_or_else(|| Error::absent(operation, format!("{id}: layer {diff_id}")))?;
-            lowers.push(self.0.layer_folder(&held.short).join("diff"));
+            let diff = self.0.layer_folder(&held.short).join("diff");
+            // Overlayfs refuses a folder that is given twice. The upper of two says all that the lower one says.
+            if !lowers.contains(&diff) {
+                lowers.push(diff);
+            }
         }
-        lowers.dedup(); // overlayfs refuses a folder that is given twice in a row; the same layer twice changes nothing
         lowers.push(base::diff(&self.0.root));
         catalog.snapshots.insert(id.to_owned(), diff_ids.to_vec());
         drop(catalog);

@@ -115,10 +115,11 @@ impl Running {
         if let Err(refusal) = self.live.link.signal(Target::Init, signal).await {
             tracing::debug!(id = keeper.id(), ?refusal, "a signal did not arrive");
         }
-        if signal == KILL && keeper.standing.status == Status::Paused {
-            if let Err(failure) = self.freeze(false).await {
-                tracing::warn!(id = keeper.id(), %failure, "a paused container that was killed stays frozen");
-            }
+        if signal == KILL
+            && keeper.standing.status == Status::Paused
+            && let Err(failure) = self.freeze(false).await
+        {
+            tracing::warn!(id = keeper.id(), %failure, "a paused container that was killed stays frozen");
         }
     }
 
