@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
+pub(crate) enum Base {
     /// Nothing.
     Scratch,
     /// An earlier stage.
@@ -20,7 +20,7 @@ pub enum Base {
 
 /// One `FROM` and what follows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// `AS name`.
     pub name: Option<String>,
     /// What it starts from.
@@ -39,7 +39,7 @@ pub struct Stage {
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Graph {
+pub(crate) struct Graph {
     /// In the file's order.
     pub stages: Vec<Stage>,
     /// The one that is built.
@@ -51,7 +51,7 @@ pub struct Graph {
 }
 
 /// Arguments that need no ARG to be set, and are in no cache key.
-pub const PROXIES: &[&str] = &[
+pub(crate) const PROXIES: &[&str] = &[
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
@@ -69,7 +69,7 @@ pub const PROXIES: &[&str] = &[
 ///
 /// # Errors
 /// With the line: an instruction before FROM, an unknown stage, a variable without a value where one is needed.
-pub fn plan(
+pub(crate) fn plan(
     file: &Dockerfile,
     target: &str,
     given: &BTreeMap<String, Option<String>>,
@@ -181,7 +181,7 @@ fn sources(kind: &Kind) -> impl Iterator<Item = &str> {
 
 /// A stage by name (any case) or number.
 #[must_use]
-pub fn stage_of(stages: &[Stage], name: &str) -> Option<usize> {
+pub(crate) fn stage_of(stages: &[Stage], name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
     stages
         .iter()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// One instruction and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Instruction {
+pub(crate) struct Instruction {
     /// Line of the Dockerfile, from 1.
     pub line: usize,
     /// As written, on one line: for progress and errors.
@@ -19,7 +19,7 @@ pub struct Instruction {
 
 /// Shell form or exec form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CommandLine {
+pub(crate) enum CommandLine {
     /// For the stage's shell.
     Shell(String),
     /// As it is.
@@ -28,7 +28,7 @@ pub enum CommandLine {
 
 /// `--mount=…` of RUN.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// `bind cache tmpfs secret ssh`.
     pub kind: String,
     /// `key=value` pairs besides the type, unexpanded; a bare key has an empty value.
@@ -37,7 +37,7 @@ pub struct Mount {
 
 /// `COPY` and `ADD`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Copy {
+pub(crate) struct Copy {
     /// It is `ADD`: archives are unpacked, URLs fetched.
     pub add: bool,
     /// A stage, image; none: the context.
@@ -63,7 +63,7 @@ pub struct Copy {
 /// The instructions.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the Dockerfile reference's words")]
-pub enum Kind {
+pub(crate) enum Kind {
     From {
         image: String,
         platform: Option<String>,
@@ -95,7 +95,7 @@ pub enum Kind {
 
 /// `HEALTHCHECK CMD`; zero durations are docker's defaults.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// What runs.
     pub command: CommandLine,
     /// Between probes.
@@ -135,7 +135,7 @@ const KEYWORDS: &[&str] = &[
 ///
 /// # Errors
 /// An unknown instruction or flag, wrong arguments: with the line's number.
-pub fn read(line: &Line, escape: char) -> Result<Instruction, Error> {
+pub(crate) fn read(line: &Line, escape: char) -> Result<Instruction, Error> {
     let fail = |message: String| Error { line: line.number, message };
     let (flags, rest) = flags(&line.rest);
     let keyword = line.keyword.as_str();

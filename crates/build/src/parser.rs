@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A Dockerfile cut into lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dockerfile {
+pub(crate) struct Dockerfile {
     /// `\` or `` ` ``.
     pub escape: char,
     /// In order.
@@ -13,7 +13,7 @@ pub struct Dockerfile {
 
 /// One instruction as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// First line of the file it stands on, from 1.
     pub number: usize,
     /// Upper case: `RUN`.
@@ -26,7 +26,7 @@ pub struct Line {
 
 /// `<<EOF … EOF`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heredoc {
+pub(crate) struct Heredoc {
     /// `EOF`.
     pub name: String,
     /// Variables are expanded (the name was not quoted).
@@ -37,7 +37,7 @@ pub struct Heredoc {
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Error {
+pub(crate) struct Error {
     /// From 1.
     pub line: usize,
     /// A sentence.
@@ -54,7 +54,7 @@ impl fmt::Display for Error {
 ///
 /// # Errors
 /// An unknown `syntax` or `escape`, an unterminated heredoc, no instruction at all.
-pub fn parse(text: &str) -> Result<Dockerfile, Error> {
+pub(crate) fn parse(text: &str) -> Result<Dockerfile, Error> {
     let text = text.trim_start_matches('\u{feff}');
     let physical: Vec<&str> = text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
     let (escape, mut at) = directives(&physical)?;

@@ -31,7 +31,6 @@ pub(crate) struct Info {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) size: u64,
     pub(crate) mtime: (i64, u32),
 }
 
@@ -161,7 +160,6 @@ fn of(stat: &fs::Stat) -> Info {
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
         mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
     }
 }

@@ -4,13 +4,13 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 /// Looks a variable up; `None` is unset.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Expands variables and removes quotes: one word in, one out (`ENV`, `WORKDIR`, `COPY` arguments).
 ///
 /// # Errors
 /// A sentence: an unterminated quote or brace, an unset `${x:?message}`, a modifier that is none.
-pub fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
+pub(crate) fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
     let mut words = Words { rest: text.chars().peekable(), escape, lookup, keep_quotes: false };
     words.until(None)
 }
@@ -19,7 +19,7 @@ pub fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, St
 ///
 /// # Errors
 /// As [`expand`].
-pub fn expand_raw(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
+pub(crate) fn expand_raw(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
     let mut words = Words { rest: text.chars().peekable(), escape, lookup, keep_quotes: true };
     words.until(None)
 }
@@ -28,7 +28,7 @@ pub fn expand_raw(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String
 ///
 /// # Errors
 /// An unterminated quote.
-pub fn split(text: &str, escape: char) -> Result<Vec<String>, String> {
+pub(crate) fn split(text: &str, escape: char) -> Result<Vec<String>, String> {
     let (mut pieces, mut piece, mut quote) = (Vec::new(), String::new(), None);
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
