@@ -85,12 +85,23 @@ impl Error {
                 Some(io::ErrorKind::NetworkUnreachable) => {
                     format!("dial tcp {host}:{port}: connect: network is unreachable")
                 }
-                _ => texts.last().cloned().unwrap_or_default(),
+                _ => go_words(texts.last().map(String::as_str).unwrap_or_default()),
             }
         };
         let message = format!("{method} \"{uri}\": {why}");
         Self { kind: Kind::Unavailable, message, source: Some(Box::new(cause)) }
     }
+}
+
+/// TLS failures that users know by Go's words.
+fn go_words(cause: &str) -> String {
+    if cause.contains("UnknownIssuer") {
+        return "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned();
+    }
+    if cause.contains("InvalidContentType") {
+        return "http: server gave HTTP response to HTTPS client".to_owned();
+    }
+    cause.to_owned()
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -187,6 +198,15 @@ impl Complaint {
 mod tests {
     use super::*;
     use http::StatusCode;
+
+    #[test]
+    fn tls_failures_have_gos_words() {
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(go_words(&unknown.to_string()).ends_with("certificate signed by unknown authority"));
+        let plain = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert_eq!(go_words(&plain.to_string()), "http: server gave HTTP response to HTTPS client");
+        assert_eq!(go_words("other"), "other");
+    }
 
     #[test]
     fn sentences_are_dockers() {

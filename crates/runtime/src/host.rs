@@ -96,6 +96,19 @@ impl Host {
     /// If /proc or the cgroup mounts cannot be read.
     pub fn observe() -> Result<Self, Error> {
         let (hierarchies, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        Self::with_cgroups(hierarchies, unified)
+    }
+
+    /// As [`Host::observe`], but containers use the v2 hierarchy alone, even where v1 has the controllers.
+    ///
+    /// # Errors
+    /// If there is no v2 hierarchy, or as [`Host::observe`].
+    pub fn observe_unified() -> Result<Self, Error> {
+        let (_, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        Self::with_cgroups(Vec::new(), unified)
+    }
+
+    fn with_cgroups(hierarchies: Vec<Hierarchy>, unified: Option<PathBuf>) -> Result<Self, Error> {
         let controllers = |mount: &PathBuf| {
             fs::read_to_string(mount.join("cgroup.controllers")).is_ok_and(|text| !text.trim().is_empty())
         };

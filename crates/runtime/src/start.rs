@@ -99,7 +99,7 @@ fn start(
     stdio: Stdio<'_>,
     undo: Undo,
 ) -> Result<Process, Error> {
-    let image = Image::new(&body.program.args, &body.program.env);
+    let mut image = Image::new(&body.program.args, &body.program.env);
     let tasks = doors(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
@@ -116,17 +116,19 @@ fn start(
     // The child never comes back from here: what follows the clone is the parent's alone.
     let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(&Inherited {
-            body,
-            image: &image,
-            parent: &child,
-            tasks: if body.cgroups.v2 { &[] } else { &tasks },
-            joins: &joins,
-            netns,
-            target,
-            stdio: streams,
-            size,
-        }),
+        Cloned::Child => child::run(
+            &Inherited {
+                body,
+                parent: &child,
+                tasks: if body.cgroups.v2 { &[] } else { &tasks },
+                joins: &joins,
+                netns,
+                target,
+                stdio: streams,
+                size,
+            },
+            &mut image,
+        ),
     })?;
     let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
     drop(child);

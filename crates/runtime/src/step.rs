@@ -72,6 +72,10 @@ Program {
     seccomp: Vec<u64>,
     seccomp_flags: u32,
     terminal: bool,
+    /// HOME comes from the container's /etc/passwd.
+    home: bool,
+    /// The program is our init: signals stay blocked until it listens, as PID 1 would lose them.
+    init: bool,
 });
 
 choice!(/// One thing the child does between the clone and "go".

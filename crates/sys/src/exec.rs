@@ -8,12 +8,17 @@ use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::ptr;
 
+/// Bytes for a variable that is known only in the child.
+const LATE: usize = 4096;
+
 /// argv and envp with the pointer arrays that execve wants, built before the clone so that the child allocates nothing.
 #[derive(Debug)]
 pub struct Image {
     strings: Vec<CString>,
     argv: Vec<*const libc::c_char>,
+    /// With one free place before the final null, for [`Image::set_variable`].
     envp: Vec<*const libc::c_char>,
+    late: Vec<u8>,
 }
 
 impl Image {
@@ -24,7 +29,35 @@ impl Image {
         let pointers: Vec<_> = strings.iter().map(|s| s.as_ptr()).collect();
         let (argv, envp) = pointers.split_at(args.len());
         let ended = |part: &[*const libc::c_char]| part.iter().copied().chain([ptr::null()]).collect();
-        Self { argv: ended(argv), envp: ended(envp), strings }
+        let mut envp: Vec<_> = ended(envp);
+        envp.push(ptr::null());
+        Self { argv: ended(argv), envp, strings, late: vec![0; LATE] }
+    }
+
+    /// Adds one more variable, once, into memory set aside for it: callable in the child.
+    ///
+    /// # Errors
+    /// `E2BIG` if it is too long, or a second one.
+    pub fn set_variable(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        let end = name.len() + 1 + value.len();
+        let (whole, free) = (self.late.get_mut(..=end), self.envp.len().checked_sub(2));
+        let (Some(whole), Some(place)) = (whole, free.and_then(|at| self.envp.get_mut(at))) else {
+            return Err(Errno::TOOBIG);
+        };
+        if !place.is_null() {
+            return Err(Errno::TOOBIG);
+        }
+        let (left, right) = whole.split_at_mut(name.len());
+        left.copy_from_slice(name);
+        if let Some((equals, right)) = right.split_first_mut() {
+            *equals = b'=';
+            if let Some((zero, right)) = right.split_last_mut() {
+                *zero = 0;
+                right.copy_from_slice(value);
+            }
+        }
+        *place = whole.as_ptr().cast();
+        Ok(())
     }
 
     /// How many strings there are.

@@ -65,13 +65,31 @@ pub fn signalfd(mask: u64) -> Result<OwnedFd> {
 /// # Errors
 /// `EAGAIN` if there is none.
 pub fn read_signal(fd: BorrowedFd<'_>) -> Result<i32> {
+    read_siginfo(fd).map(|info| info.signal)
+}
+
+/// A signal and where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Its number.
+    pub signal: i32,
+    /// Whether the kernel sent it (a terminal's Ctrl-C goes to the whole foreground group), not a process.
+    pub from_kernel: bool,
+}
+
+/// The next signal of a [`signalfd`].
+///
+/// # Errors
+/// `EAGAIN` if there is none.
+pub fn read_siginfo(fd: BorrowedFd<'_>) -> Result<Received> {
     // SAFETY: signalfd_siginfo is integers; all zeros is a value of it.
     let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
     let size = size_of::<libc::signalfd_siginfo>();
     // SAFETY: the buffer is `size` bytes long and outlives the call.
     let read = unsafe { libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size) };
     answer(libc::c_long::try_from(read).map_err(|_| Errno::OVERFLOW)?)?;
-    i32::try_from(info.ssi_signo).map_err(|_| Errno::OVERFLOW)
+    let signal = i32::try_from(info.ssi_signo).map_err(|_| Errno::OVERFLOW)?;
+    Ok(Received { signal, from_kernel: info.ssi_code == libc::SI_KERNEL })
 }
 
 /// Sends `signal` (any number, real-time ones too) to one process, or with `None` to all that the caller may reach.
@@ -92,4 +110,20 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
     // SAFETY: a null siginfo means the default one.
     answer(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, 0usize, 0) })
         .map(|_| ())
+}
+
+/// Starts `command` with [`reset_all`] done in the child: std leaves the caller's mask in force.
+///
+/// # Errors
+/// As [`std::process::Command::spawn`].
+pub fn spawn_with_defaults(command: &mut std::process::Command) -> std::io::Result<std::process::Child> {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure makes raw system calls only: no allocation, no locks.
+    unsafe {
+        command.pre_exec(|| {
+            reset_all();
+            Ok(())
+        });
+    }
+    command.spawn()
 }

@@ -146,6 +146,10 @@ pub(crate) fn program(rules: &[Rule]) -> Vec<u64> {
             words.push(condition(i16::try_from(skip).unwrap_or(i16::MAX)));
         }
         words.extend(body);
+        if count == 0 && rule.access == 7 {
+            // It answers for everything; the verifier refuses instructions that are never reached.
+            return words;
+        }
     }
     words.extend(exit_with(false));
     words

@@ -153,6 +153,9 @@ pub(super) fn execute<'a>(program: &'a Program, image: &Image) -> Done<'a, Never
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
     }
+    if program.init {
+        dhow_sys::signals::block_all().named("block signals", b"")?;
+    }
     cloexec_from(3).named("close_range", b"")?;
     if !program.seccomp.is_empty() {
         crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;

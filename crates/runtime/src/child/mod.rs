@@ -2,6 +2,7 @@
 
 mod console;
 mod finish;
+mod home;
 mod mounts;
 mod paths;
 mod walk;
@@ -43,7 +44,6 @@ impl<T> Named<T> for rustix::io::Result<T> {
 /// Everything the parent prepared.
 pub(crate) struct Inherited<'a> {
     pub(crate) body: &'a Body,
-    pub(crate) image: &'a Image,
     /// Our end of the socket to the parent: records out, "go" in; closed by execve.
     pub(crate) parent: &'a OwnedFd,
     /// v1: `tasks` files to join by.
@@ -58,8 +58,8 @@ pub(crate) struct Inherited<'a> {
 }
 
 /// Runs the child to its end.
-pub(crate) fn run(inherited: &Inherited<'_>) -> ! {
-    let failure = match set_up(inherited) {
+pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
+    let failure = match set_up(inherited, image) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -70,7 +70,7 @@ pub(crate) fn run(inherited: &Inherited<'_>) -> ! {
 
 enum Never {}
 
-fn set_up<'a>(inherited: &Inherited<'a>) -> Done<'a, Never> {
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
     signals::reset_all();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
@@ -99,6 +99,9 @@ fn set_up<'a>(inherited: &Inherited<'a>) -> Done<'a, Never> {
     if let Some(terminal) = slave {
         attach_terminal(terminal.as_fd())?;
     }
+    if body.program.home {
+        home::set(body.program.uid, image)?;
+    }
     finish::identity(&body.program)?;
     wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
@@ -106,7 +109,7 @@ fn set_up<'a>(inherited: &Inherited<'a>) -> Done<'a, Never> {
     if !wire::wait_go(inherited.parent.as_fd()) {
         exit_now(3);
     }
-    finish::execute(&body.program, inherited.image)
+    finish::execute(&body.program, image)
 }
 
 /// Puts the three streams in place.

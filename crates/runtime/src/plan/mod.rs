@@ -163,6 +163,7 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
         resolved.args.splice(0..0, ["/sbin/docker-init".to_owned(), "--".to_owned()]);
     }
     body.program = process::compile(&resolved, linux.seccomp.as_ref(), host, &mut body.warnings)?;
+    body.program.init = options.init.is_some();
     root::steps(spec, linux, options, &place, host, &mut body)?;
     // A clone into CLONE_NEWCGROUP would take the caller's cgroup as root: the child unshares once it is in its own.
     body.namespaces &= !new::CGROUP;

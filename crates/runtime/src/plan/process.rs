@@ -24,12 +24,15 @@ pub(super) fn compile(
     }
     let strings =
         |field: &str, list: &[String]| list.iter().map(|word| text(field, word)).collect::<Result<_, _>>();
+    // An empty HOME is none, as in docker's runtime.
+    let env: Vec<String> = process.env.iter().filter(|entry| *entry != "HOME=").cloned().collect();
     let (searched, candidates) = candidates(first, &process.env)?;
     let mut program = Program {
         candidates,
         searched,
         args: strings("process.args", &process.args)?,
-        env: strings("process.env", &process.env)?,
+        env: strings("process.env", &env)?,
+        home: !env.iter().any(|entry| entry.starts_with("HOME=")),
         cwd: text("process.cwd", &process.cwd)?,
         uid: process.user.uid,
         gid: process.user.gid,

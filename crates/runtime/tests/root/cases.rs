@@ -22,6 +22,10 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_failure_leaves_nothing", failure_leaves_nothing),
     ("root_user_and_privileges", user_and_privileges),
     ("root_dropped_before_go", dropped_before_go),
+    ("root_home_of_the_user", home),
+    ("root_init_forwards_and_reaps", init),
+    ("root_unified_cgroup", unified),
+    ("root_joined_namespaces", joined),
     ("root_start_cost", start_cost),
 ];
 
@@ -314,6 +318,87 @@ fn dropped_before_go() {
     drop(process);
     assert!(rustix::process::test_kill_process(pid).is_err());
     b.done();
+}
+
+fn home() {
+    let mut b = Box::new(&["probe", "env"]);
+    fs::write(
+        b.dir.join("lower/etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh",
+    )
+    .unwrap();
+    let home = |out: String| out.lines().find(|l| l.starts_with("HOME=")).map(str::to_owned);
+    for (uid, expected) in [(0, "HOME=/root"), (1000, "HOME=/home/app"), (77, "HOME=/")] {
+        b.process().user.uid = uid;
+        assert_eq!(home(b.run().unwrap().out).as_deref(), Some(expected));
+    }
+    b.process().env.push("HOME=/mine".to_owned());
+    assert_eq!(home(b.run().unwrap().out).as_deref(), Some("HOME=/mine"));
+    b.done();
+}
+
+fn init() {
+    let mut b = Box::new(&["probe", "orphans"]);
+    b.options.init = Some(b.dir.join("lower/bin/probe"));
+    let ended = b.run().unwrap();
+    assert_eq!((ended.out.as_str(), ended.code), ("zombies 0\n", 5));
+    b.process().args = words(&["nothing"]);
+    assert_eq!(b.run().unwrap().code, 127);
+    b.process().args = words(&["probe", "hold"]);
+    let (process, _read) = b.start().unwrap();
+    // PID 1 has no default actions: only an init that passes it on ends by it.
+    pidfd_send_signal(process.pidfd(), Signal::TERM).unwrap();
+    assert_eq!(wait(&process), 143);
+    remove_cgroups(b.plan().unwrap().cgroup_dirs()).unwrap();
+    drop(process);
+    b.done();
+}
+
+fn unified() {
+    let Ok(host) = dhow_runtime::Host::observe_unified() else {
+        println!("    skipped: no cgroup v2 here");
+        return;
+    };
+    let mut b = Box::new(&["probe", "hold"]);
+    b.host = host;
+    let (process, _read) = b.start().unwrap();
+    let plan = b.plan().unwrap();
+    let dirs = plan.cgroup_dirs();
+    assert_eq!(processes(dirs).unwrap(), [process.pid().as_raw_nonzero().get()]);
+    // The device program is in force: /dev/null may be opened, the console of the host may not.
+    let ended = b.exec(&process, |p| p.args = words(&["probe", "device", "/tmp/a", "1", "3"])).unwrap();
+    assert_eq!(ended.out, "opened\n");
+    let ended = b.exec(&process, |p| p.args = words(&["probe", "device", "/tmp/b", "1", "11"])).unwrap();
+    assert_eq!(ended.out, "1\n");
+    let ended = b.exec(&process, |p| p.args = words(&["probe", "ls", "/sys/fs/cgroup"])).unwrap();
+    assert!(ended.out.contains("cgroup.procs"), "{}", ended.out);
+    freeze(dirs, true).unwrap();
+    freeze(dirs, false).unwrap();
+    remove_cgroups(dirs).unwrap();
+    assert_eq!(wait(&process), 137);
+    drop(process);
+    b.done();
+}
+
+fn joined() {
+    let a = Box::new(&["probe", "hold"]);
+    let (process, _read) = a.start().unwrap();
+    let pid = process.pid().as_raw_nonzero();
+    let mut b =
+        Box::beside(&a, &["probe", "links", "/proc/self/ns/pid", "/proc/self/ns/ipc", "/proc/self/ns/net"]);
+    for (kind, file) in [("pid", "pid"), ("ipc", "ipc"), ("network", "net")] {
+        let namespaces = &mut b.linux().namespaces;
+        let one = namespaces.iter_mut().find(|n| n.kind == kind).unwrap();
+        one.path = Some(format!("/proc/{pid}/ns/{file}"));
+    }
+    let expected: String = ["pid", "ipc", "net"]
+        .map(|kind| format!("{}\n", fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap().display()))
+        .concat();
+    assert_eq!(b.run().unwrap().out, expected);
+    end(&a, &process);
+    drop(process);
+    b.done();
+    a.done();
 }
 
 /// Not a benchmark: it prints where a start is.

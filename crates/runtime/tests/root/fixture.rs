@@ -30,7 +30,15 @@ const SPEC: &str = include_str!("spec.json");
 impl Box {
     /// A lower layer with this program as /bin/probe, and docker's specification around it.
     pub(crate) fn new(args: &[&str]) -> Self {
-        let name = format!("dhow-test-{}", std::process::id());
+        Self::named(format!("dhow-test-{}", std::process::id()), args)
+    }
+
+    /// A second one.
+    pub(crate) fn beside(other: &Self, args: &[&str]) -> Self {
+        Self::named(format!("{}-b", other.name), args)
+    }
+
+    fn named(name: String, args: &[&str]) -> Self {
         let dir = PathBuf::from("/tmp").join(&name);
         for sub in ["lower/bin", "lower/etc", "lower/tmp"] {
             fs::create_dir_all(dir.join(sub)).unwrap();

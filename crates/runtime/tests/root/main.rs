@@ -13,6 +13,10 @@ fn main() -> ExitCode {
     if args[0].ends_with("/probe") || args[0] == "probe" {
         return probe::main(&args);
     }
+    if args[0].ends_with("/docker-init") {
+        let args: Vec<_> = std::env::args_os().skip(1).collect();
+        std::process::exit(dhow_runtime::init_main(&args));
+    }
     if let Some(at) = args.iter().position(|a| a == "--drive") {
         let name = &args[at + 1];
         let (_, case) = cases::CASES.iter().find(|(n, _)| n == name).expect("a known case");

@@ -3,6 +3,24 @@
 use std::fs;
 use std::process::ExitCode;
 
+/// Leaves a grandchild to PID 1, and counts the dead that nobody collected.
+fn orphans() -> ExitCode {
+    let mut parent = std::process::Command::new("/bin/probe").args(["exit", "0"]).spawn().unwrap();
+    parent.wait().unwrap();
+    let script = std::process::Command::new("/bin/probe").args(["parent"]).output().unwrap();
+    assert!(script.status.success());
+    let grandchild: u32 = String::from_utf8(script.stdout).unwrap().trim().parse().unwrap();
+    // It ends when its pipe closes, which output() waited for; PID 1 then collects it.
+    let stat = || fs::read_to_string(format!("/proc/{grandchild}/stat"));
+    let begun = std::time::Instant::now();
+    while stat().is_ok() && begun.elapsed().as_secs() < 5 {
+        std::thread::yield_now();
+    }
+    println!("zombies {}", u8::from(stat().is_ok()));
+    ExitCode::from(5)
+}
+
+#[allow(clippy::too_many_lines, reason = "one line a word")]
 pub(crate) fn main(args: &[String]) -> ExitCode {
     match args.get(1).map_or("", String::as_str) {
         "exit" => ExitCode::from(args[2].parse::<u8>().unwrap()),
@@ -76,6 +94,23 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
                 "clone3 {}",
                 dhow_sys::clone::clone3(0, None).err().map_or(0, rustix::io::Errno::raw_os_error)
             );
+            ExitCode::SUCCESS
+        }
+        "device" => {
+            let device = rustix::fs::makedev(args[3].parse().unwrap(), args[4].parse().unwrap());
+            let (kind, mode) =
+                (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::from_raw_mode(0o666));
+            rustix::fs::mknodat(rustix::fs::CWD, &args[2], kind, mode, device).unwrap();
+            match fs::File::open(&args[2]) {
+                Ok(_) => println!("opened"),
+                Err(e) => println!("{}", e.raw_os_error().unwrap()),
+            }
+            ExitCode::SUCCESS
+        }
+        "orphans" => orphans(),
+        "parent" => {
+            let child = std::process::Command::new("/bin/probe").args(["exit", "0"]).spawn().unwrap();
+            println!("{}", child.id());
             ExitCode::SUCCESS
         }
         "hold" => loop {

@@ -44,9 +44,15 @@ enum Source {
     Client(usize, usize),
 }
 
-/// Runs the program with its command line: the folder of the container; stdin is the listening socket.
+/// Runs the program with its command line: the folder of the container; stdin is the listening socket. Called as `docker-init` it is the
+/// PID 1 of `--init` instead, and the rest is the program to start.
 pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
-    let _name = arguments.next();
+    let name = arguments.next().unwrap_or_default();
+    if name.as_encoded_bytes().ends_with(b"docker-init") {
+        let code = dhow_runtime::init_main(&arguments.collect::<Vec<_>>());
+        // Codes are a byte; what the runtime gives is one.
+        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+    }
     let Some(dir) = arguments.next().map(PathBuf::from).filter(|dir| dir.is_absolute()) else {
         return ExitCode::from(64);
     };

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_logs_are_rotated", logs_are_rotated),
     ("root_a_program_that_is_not_there", a_program_that_is_not_there),
     ("root_no_descriptor_leaks", no_descriptor_leaks),
+    ("root_an_idle_shim_uses_no_processor", an_idle_shim_uses_no_processor),
     ("root_a_slow_client_holds_nobody_up", a_slow_client_holds_nobody_up),
 ];
 
@@ -222,5 +223,39 @@ fn a_slow_client_holds_nobody_up() {
     assert!(out.ends_with(b"line 299999\n"));
     assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 300_000);
     assert_eq!(container.records("").len(), 300_000);
+    container.finish();
+}
+
+fn an_idle_shim_uses_no_processor() {
+    let mut container = Container::new(&["cat"]);
+    container.stdio = StdioConfig { stdin: true, ..StdioConfig::default() };
+    container.start();
+    let half = container.attach(Target::Init, true);
+    half.send(b"x");
+    half.until("x");
+    half.end_input();
+    let _watches = container.attach(Target::Init, false);
+    drop(container.attach(Target::Init, true));
+    let early = container.attach(exec("never"), true);
+    early.send(b"waits");
+    early.end_input();
+    drop(container.attach(exec("never either"), true));
+    // A process that does not read, with more input than fits.
+    let deaf = container.attach(exec("deaf"), true);
+    container.exec("deaf", &["sleep"], interactive());
+    deaf.until("asleep");
+    while rustix::io::write(&deaf.0, &[b'z'; 65536]).is_ok() {}
+    drop(deaf);
+    let used = || -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", container.shim_pid())).unwrap();
+        stat.split_whitespace().skip(13).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    };
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let before = used();
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    // Hundredths of a second: one that spins uses sixty.
+    assert!(used() - before <= 2, "{} ticks", used() - before);
+    container.signal(Target::Init, 9);
+    assert_eq!(container.exit(&Target::Init).code, 137);
     container.finish();
 }

@@ -9,6 +9,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_strays_do_not_hold_the_end_up", strays_do_not_hold_the_end_up),
     ("root_an_exec_is_killed_with_its_children", an_exec_is_killed_with_its_children),
     ("root_a_full_disk_costs_records_only", a_full_disk_costs_records_only),
+    ("root_the_program_is_an_init_too", the_program_is_an_init_too),
     ("root_the_container_dies_with_its_shim", the_container_dies_with_its_shim),
     ("root_signals_do_not_end_a_shim", signals_do_not_end_a_shim),
     ("root_a_client_that_never_reads_is_dropped", a_client_that_never_reads_is_dropped),
@@ -144,6 +145,23 @@ fn a_full_disk_costs_records_only() {
     // Every line is there, or told to be lost; and the one of stderr.
     assert_eq!(good.len() - 1 + lost, 201);
     rustix::mount::unmount(&disk, UnmountFlags::DETACH).unwrap();
+    container.finish();
+}
+
+fn the_program_is_an_init_too() {
+    let mut container = Container::new(&["exit", "42"]);
+    container.init = true;
+    container.start();
+    assert_eq!(container.exit(&Target::Init).code, 42);
+    container.finish();
+    // It passes signals on, which PID 1 itself would not get.
+    let mut container = Container::new(&["sleep"]);
+    container.init = true;
+    let client = container.attach(Target::Init, false);
+    container.start();
+    client.until("asleep");
+    container.signal(Target::Init, 15);
+    assert_eq!(container.exit(&Target::Init).code, 128 + 15);
     container.finish();
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Container {
     pub(crate) stdio: StdioConfig,
     pub(crate) rotation: (u64, u32),
     pub(crate) log_dir: PathBuf,
+    /// As with `--init`.
+    pub(crate) init: bool,
     client: RefCell<Option<Client>>,
     child: RefCell<Option<Child>>,
     seq: Cell<u32>,
@@ -66,6 +68,7 @@ impl Container {
             stdio: StdioConfig::default(),
             rotation: (0, 1),
             log_dir: root.clone(),
+            init: false,
             root,
             client: RefCell::new(Some(client)),
             child: RefCell::new(Some(child)),
@@ -88,7 +91,8 @@ impl Container {
             work: self.root.join("work"),
             volatile: true,
         };
-        let options = Options { rootfs, netns_passed: false, make_cwd: true, init: None };
+        let init = self.init.then(|| PathBuf::from(env!("CARGO_BIN_EXE_dhow-shim")));
+        let options = Options { rootfs, netns_passed: false, make_cwd: true, init };
         plan(&self.spec, &options, &self.host).unwrap()
     }
 
