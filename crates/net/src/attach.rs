@@ -36,6 +36,7 @@ impl Net {
     /// The books' part: addresses, names of links.
     fn enter(&self, attach: &Attach) -> Result<(Endpoint, bool)> {
         let mut books = self.inner.books();
+        self.inner.settle(&mut books)?;
         let interface = attach.interface.clone().unwrap_or_else(|| books.next_interface(&attach.container));
         let entry = books.network_mut(&attach.network)?;
         let spec = entry.network.spec.clone();
@@ -202,7 +203,7 @@ impl Net {
     ) -> Result<()> {
         let inner = &*self.inner;
         let mut first: Result<()> = Ok(());
-        let mut resolver = None;
+        let (mut resolver, mut plain) = (None, false);
         {
             let mut books = inner.books();
             for endpoint in endpoints {
@@ -213,6 +214,8 @@ impl Net {
                 let entered = books.network_mut(&endpoint.network).and_then(|entry| {
                     if entry.network.spec.dns {
                         resolver = Some(endpoint.container.clone());
+                    } else {
+                        plain = true;
                     }
                     for address in books::addresses(endpoint).filter(|_| !known) {
                         let pool = entry.pools.iter_mut().find(|pool| pool.contains(address));
@@ -229,6 +232,10 @@ impl Net {
             let served =
                 sandbox::resolver_again(sandbox).and_then(|sockets| inner.dns.serve(&container, sockets));
             first = first.and(served.map_err(|error| Error::kernel("serve names of", container, error)));
+        }
+        if plain {
+            // Its resolv.conf may name the gateway: then the resolver there is to listen again.
+            drop(self.resolvers());
         }
         first.and(publish::restore(inner, endpoints, ports))
     }

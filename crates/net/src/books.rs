@@ -6,7 +6,7 @@ use crate::portbook::PortBook;
 use crate::{Endpoint, Error, Network, Published, Result, rules};
 use dhow_sys::netlink::nft::Change;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Books {
     pub(crate) endpoints: HashMap<String, Vec<Endpoint>>,
     pub(crate) ports: PortBook,
     pub(crate) held: BTreeMap<String, Vec<Held>>,
+    /// Ports in the maps that an earlier daemon published and no container has claimed yet.
+    pub(crate) stale: BTreeSet<rules::Element>,
     /// All was taken away on purpose: the table is not to come back.
     pub(crate) destroyed: bool,
 }
@@ -90,9 +92,18 @@ impl Books {
         self.endpoints.values().flatten().any(|endpoint| endpoint.network == network)
     }
 
+    /// What makes these ports reachable, in place of what an earlier daemon had there.
+    pub(crate) fn publish(&mut self, ports: &[(Published, SocketAddr)]) -> Vec<Change> {
+        let stale: Vec<_> = rules::keys(ports).filter(|key| self.stale.remove(key)).collect();
+        let mut plan = rules::remove(stale);
+        plan.extend(rules::publish(ports));
+        plan
+    }
+
     /// The whole table as it should be.
     pub(crate) fn table(&self) -> Vec<Change> {
         let mut plan = rules::base();
+        plan.extend(rules::PORT_MAPS.map(|set| Change::FlushSet { set }));
         for entry in self.networks.values() {
             plan.extend(rules::add_network(&entry.network.spec, &entry.network.bridge));
         }

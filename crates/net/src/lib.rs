@@ -7,6 +7,7 @@
 //! the DNS zone are pure. *Apply*: `links`, `sandbox`, `net` send the plans.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod addresses;
 mod attach;
 mod books;

@@ -44,7 +44,8 @@ pub(crate) struct Inner {
 
 impl Net {
     /// Makes the nft table, turns forwarding on, starts the DNS thread. Idempotent: what an earlier daemon of the same instance left is adopted.
-    /// Published ports of before are gone until [`Net::restore`] brings them back.
+    /// Ports an earlier daemon published stay until [`Net::restore`] has claimed them, or the first new endpoint shows that all that were to be
+    /// restored have been.
     ///
     /// # Errors
     /// If the kernel refuses (not root, no nf_tables).
@@ -252,6 +253,7 @@ impl Inner {
 
     /// The table of an earlier daemon is taken over if it is of this version's shape, else made anew.
     fn open_table(&self) -> Result<()> {
+        let mut books = self.books();
         let mut socket = self.netfilter();
         let adopted = socket.request(&nft::transaction(&self.table, &rules::base()));
         let made = adopted.or_else(|error| match error.kind() {
@@ -265,7 +267,23 @@ impl Inner {
             }
             _ => Err(error),
         });
-        made.map_err(|error| Error::kernel("make nft table", self.table.clone(), error))
+        let listed = made.and_then(|()| {
+            for set in rules::PORT_MAPS {
+                books
+                    .stale
+                    .extend(nft::keys(&mut socket, &self.table, set)?.into_iter().map(|key| (set, key)));
+            }
+            Ok(())
+        });
+        listed.map_err(|error| Error::kernel("make nft table", self.table.clone(), error))
+    }
+
+    /// All containers of before that still run have been restored: what else an earlier daemon published leads nowhere, or soon to someone
+    /// else.
+    pub(crate) fn settle(&self, books: &mut Books) -> Result<()> {
+        let stale = std::mem::take(&mut books.stale);
+        self.apply(books, &rules::remove(stale))
+            .map_err(|error| Error::kernel("remove ports of before", self.table.clone(), error))
     }
 
     fn delete_bridge(&self, bridge: &str) -> Result<()> {

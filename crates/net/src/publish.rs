@@ -45,7 +45,10 @@ impl Net {
         let published = reserved.iter().map(|(held, _)| held.port.clone()).collect();
         let container = endpoint.container.clone();
         let plan = enter(inner, &mut books, &container, reserved);
-        let done = plan.and_then(|plan| inner.apply(&books, &rules::publish(&plan)).map(|()| plan));
+        let done = plan.and_then(|plan| {
+            let changes = books.publish(&plan);
+            inner.apply(&books, &changes).map(|()| plan)
+        });
         let done = done.and_then(|plan| forget_flows(inner, plan.iter().map(|(port, _)| port)));
         match done {
             Ok(()) => Ok(published),
@@ -246,7 +249,8 @@ pub(crate) fn restore(inner: &Inner, endpoints: &[Endpoint], ports: &[Published]
         reserved.push((Held { port: port.clone(), target, listener: 0 }, fd));
     }
     let done = enter(inner, &mut books, &container, reserved).and_then(|plan| {
-        inner.apply(&books, &rules::publish(&plan))?;
+        let changes = books.publish(&plan);
+        inner.apply(&books, &changes)?;
         forget_flows(inner, plan.iter().map(|(port, _)| port))
     });
     done.map_err(|error| Error::kernel("publish ports again of", container, error)).and(outcome)

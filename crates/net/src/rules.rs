@@ -33,8 +33,10 @@ const PRIORITY_DNAT: i32 = -100;
 const PRIORITY_FILTER: i32 = 0;
 const PRIORITY_SNAT: i32 = 100;
 
-/// The table, its sets and its rules. What is there already is kept, but for the rules, which are written anew, and published ports: those
-/// of containers that still run come back with [`publish`].
+/// The maps of published ports.
+pub(crate) const PORT_MAPS: [&str; 4] = [PORTS4, WILD4, PORTS6, WILD6];
+
+/// The table, its sets and its rules. What is there already is kept, but for the rules, which are written anew.
 pub(crate) fn base() -> Vec<Change> {
     let mut plan = vec![Change::AddTable];
     let sets: [(_, &[Field], &[Field]); 9] = [
@@ -51,7 +53,6 @@ pub(crate) fn base() -> Vec<Change> {
     plan.extend(sets.map(|(set, key, value)| Change::AddSet { set, key, value }));
     plan.push(Change::AddRangeSet { set: SUBNETS4, key: &[Field::IfName, Field::Ipv4] });
     plan.push(Change::AddRangeSet { set: SUBNETS6, key: &[Field::IfName, Field::Ipv6] });
-    plan.extend([PORTS4, WILD4, PORTS6, WILD6].map(|set| Change::FlushSet { set }));
     let chains = [
         (RAW, false, Hook::Prerouting, PRIORITY_RAW),
         (PREROUTING, true, Hook::Prerouting, PRIORITY_DNAT),
@@ -285,6 +286,19 @@ fn service(port: u16) -> [u8; 4] {
     [high, low, 0, 0]
 }
 
+/// Takes out what is left of earlier daemons.
+pub(crate) fn remove(stale: impl IntoIterator<Item = Element>) -> Vec<Change> {
+    stale.into_iter().map(|(set, key)| Change::DeleteElements { set, keys: vec![key] }).collect()
+}
+
+/// The keys of ports in the maps.
+pub(crate) fn keys(ports: &[(Published, SocketAddr)]) -> impl Iterator<Item = Element> {
+    ports.iter().filter_map(|(port, target)| element(port, *target)).map(|(set, key, _)| (set, key))
+}
+
+/// A map and a key in it.
+pub(crate) type Element = (&'static str, Vec<u8>);
+
 /// Makes ports reachable. Empty if nft cannot do any of them.
 pub(crate) fn publish(ports: &[(Published, SocketAddr)]) -> Vec<Change> {
     gather(ports).into_iter().map(|(set, elements)| Change::AddElements { set, elements }).collect()
@@ -345,4 +359,73 @@ pub(crate) fn resolver(udp: u16, tcp: u16) -> Vec<Change> {
 #[cfg(test)]
 pub(crate) fn text(plan: &[Change]) -> String {
     plan.iter().map(|change| format!("{change}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pools;
+
+    fn spec(change: impl FnOnce(&mut NetworkSpec)) -> NetworkSpec {
+        let mut spec = NetworkSpec {
+            id: "0".repeat(64),
+            name: "front".into(),
+            bridge: None,
+            pools: vec![
+                pools::pool("172.18.0.0/16".parse().unwrap()),
+                pools::pool("fd00::/64".parse().unwrap()),
+            ],
+            ipv6: true,
+            internal: false,
+            icc: true,
+            masquerade: true,
+            mtu: 0,
+            host_binding: None,
+            dns: true,
+        };
+        change(&mut spec);
+        spec
+    }
+
+    fn published(host: &str, protocol: Protocol, port: u16, target: &str) -> (Published, SocketAddr) {
+        let target: SocketAddr = target.parse().unwrap();
+        let host_ip = host.parse().unwrap();
+        (Published { container_port: target.port(), protocol, host_ip, host_port: port }, target)
+    }
+
+    #[test]
+    fn the_table() {
+        assert_eq!(text(&base()), include_str!("golden/table.txt"));
+    }
+
+    #[test]
+    fn networks() {
+        let plans = [
+            add_network(&spec(|_| {}), "br-front"),
+            add_network(&spec(|s| s.internal = true), "br-in"),
+            add_network(&spec(|s| (s.icc, s.masquerade) = (false, false)), "br-bare"),
+            remove_network(&spec(|_| {}), "br-front"),
+        ];
+        assert_eq!(
+            plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"),
+            include_str!("golden/networks.txt")
+        );
+    }
+
+    #[test]
+    fn ports() {
+        let ports = [
+            published("0.0.0.0", Protocol::Tcp, 8080, "172.18.0.2:80"),
+            published("::", Protocol::Tcp, 8080, "172.18.0.2:80"),
+            published("::", Protocol::Udp, 53, "[fd00::2]:5353"),
+            published("127.0.0.1", Protocol::Sctp, 9000, "172.18.0.2:9000"),
+            published("fd99::1", Protocol::Tcp, 443, "[fd00::2]:443"),
+            published("::1", Protocol::Tcp, 444, "[fd00::2]:443"),
+        ];
+        let plans = [publish(&ports), unpublish(&ports), resolver(40_001, 40_002)];
+        assert_eq!(
+            plans.iter().map(|plan| text(plan)).collect::<Vec<_>>().join("\n"),
+            include_str!("golden/ports.txt")
+        );
+    }
 }

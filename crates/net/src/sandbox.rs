@@ -8,6 +8,7 @@ use dhow_sys::{
     netns,
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fd::{AsFd, BorrowedFd, OwnedFd},
     net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with},
 };
@@ -79,9 +80,42 @@ pub(crate) fn wire(
         if endpoint.ipv6.is_some() {
             optional(&format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", endpoint.interface), "0")?;
         }
+        let notices = endpoint.ipv6.map(|(address, _)| Notices::of(address.into())).transpose()?;
         socket.request(&plan(endpoint, index))?;
+        // The barrier of route::link for this end: IPv6 is silent until the kernel has settled the carrier.
+        route::link(&mut socket, &endpoint.interface)?;
+        notices.map_or(Ok(()), Notices::wait)?;
         resolver.then(|| resolver_sockets(namespace)).transpose()
     })
+}
+
+/// Longest wait for an IPv6 address; it takes some 50 µs.
+const READY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// The kernel makes an IPv6 address usable (asked for by its neighbours) a moment after it has answered; a question of that moment is lost, and
+/// repeated only a second later.
+struct Notices {
+    socket: Socket,
+    address: IpAddr,
+}
+
+impl Notices {
+    fn of(address: IpAddr) -> io::Result<Self> {
+        let socket = Socket::open(Family::Route)?;
+        socket.join(route::IPV6_ADDRESSES)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Until the address is usable. If that takes too long (IPv6 off in this namespace by sysctl), it is as usable as it gets.
+    fn wait(mut self) -> io::Result<()> {
+        let mut usable = false;
+        while !usable && poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&READY))? > 0 {
+            let complete =
+                self.socket.notices(|notice| usable |= route::usable(notice) == Some(self.address))?;
+            usable |= !complete;
+        }
+        Ok(())
+    }
 }
 
 /// Addresses, then up, then routes, which need both.

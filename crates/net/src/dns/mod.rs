@@ -1,11 +1,12 @@
 //! Names: a zone per network, one thread that answers all containers, and the way out to the host's resolvers.
 //!
-//! `packet` and `zone` are pure; `server` owns the thread; `upstream` forwards.
+//! `packet` and `zone` are pure; `server` owns the thread, `state` is what it knows and does; `upstream` forwards.
 
 mod clients;
 mod packet;
 mod resolv;
 mod server;
+mod state;
 mod upstream;
 mod zone;
 

@@ -1,14 +1,15 @@
 //! The thread that relays.
 
 use super::pair::Pair;
+use crate::accept::Acceptor;
 use crate::port::Protocol;
 use rustix::{
     event::{EventfdFlags, Timespec, epoll, eventfd},
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, connect, recv, recvfrom,
-        send, sendto, socket_with, sockopt,
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, recvfrom, send, sendto,
+        socket_with, sockopt,
     },
 };
 use std::{
@@ -26,6 +27,8 @@ const SILENCE: Duration = Duration::from_secs(90);
 const FLOWS: usize = 4096;
 /// Packets or connections of one socket before the others have their turn.
 const TURN: usize = 32;
+/// Connections relayed at once, two descriptors each; more are hung up on.
+const PAIRS: usize = 8192;
 const DATAGRAM: usize = 65_535;
 const WAKE: u64 = 0;
 
@@ -46,6 +49,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     epoll: Arc<OwnedFd>,
+    acceptor: Acceptor,
     entries: HashMap<u64, Entry>,
     /// By the token of the client's end; the container's is the next.
     pairs: HashMap<u64, Pair>,
@@ -86,6 +90,7 @@ impl Proxy {
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let state = State {
             epoll: Arc::clone(&epoll),
+            acceptor: Acceptor::new(&epoll),
             entries: HashMap::new(),
             pairs: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -197,7 +202,10 @@ impl State {
         for _ in 0..TURN {
             let Some(Entry::Tcp { fd, target }) = self.entries.get(&token) else { return };
             let target = *target;
-            let Ok(client) = accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else { return };
+            let Some((client, _)) = self.acceptor.accept(fd) else { return };
+            if self.pairs.len() >= PAIRS {
+                continue;
+            }
             // Without the container's end the client is hung up on, which is the answer it would get from there.
             let Ok(container) = dial(target, SocketType::STREAM) else { continue };
             for end in [&client, &container] {
@@ -293,11 +301,8 @@ impl State {
             let Some(Entry::Flow { fd, listener, client, used }) = self.entries.get_mut(&token) else {
                 return;
             };
-            let length = match recv(&*fd, &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((_, length)) => length,
-                // Nothing listens there (yet): the client hears nothing, as from a dropped packet.
-                Err(_) => return,
-            };
+            // An error: nothing listens there (yet), and the client hears nothing, as from a dropped packet.
+            let Ok((_, length)) = recv(&*fd, &mut *buffer, RecvFlags::DONTWAIT) else { return };
             *used = Instant::now();
             let (listener, client) = (*listener, *client);
             if let Some(Entry::Udp { fd, .. }) = self.entries.get(&listener) {

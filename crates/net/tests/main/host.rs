@@ -30,7 +30,6 @@ pub(crate) fn on_host(test: impl FnOnce(&Host) + Send + 'static) {
         socket.request(&route::set_up(1)).unwrap();
         let host = Host::new();
         test(&host);
-        fs::remove_file(&host.resolv_conf).unwrap();
     });
     if let Err(panic) = host.join() {
         std::panic::resume_unwind(panic);
@@ -41,6 +40,12 @@ pub(crate) struct Host {
     pub(crate) net: Net,
     pub(crate) instance: String,
     pub(crate) resolv_conf: PathBuf,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        fs::remove_file(&self.resolv_conf).unwrap();
+    }
 }
 
 static INSTANCE: AtomicU32 = AtomicU32::new(0);
@@ -65,8 +70,15 @@ impl Host {
 
     /// Adds a network, changed by `change`.
     pub(crate) fn spec(&self, name: &str, change: impl FnOnce(&mut NetworkSpec)) -> NetworkSpec {
-        let mut spec = NetworkSpec {
-            id: format!("{name:0<12}{:0>52}", "").replace(|c: char| !c.is_ascii_alphanumeric(), "0"),
+        let mut spec = self.wanted(name);
+        change(&mut spec);
+        self.net.add_network(&spec).unwrap().spec
+    }
+
+    /// What a plain network is.
+    pub(crate) fn wanted(&self, name: &str) -> NetworkSpec {
+        NetworkSpec {
+            id: format!("{name:0<12}{:0>52}", ""),
             name: name.into(),
             bridge: None,
             pools: Vec::new(),
@@ -77,19 +89,11 @@ impl Host {
             mtu: 0,
             host_binding: None,
             dns: true,
-        };
-        change(&mut spec);
-        self.net.add_network(&spec).unwrap().spec
+        }
     }
 
     pub(crate) fn container(&self, name: &str, networks: &[&NetworkSpec]) -> Container {
-        let sandbox = self.net.sandbox(&BTreeMap::new()).unwrap();
-        let mut container = Container { name: name.into(), sandbox, ends: Vec::new() };
-        for network in networks {
-            let end = self.net.attach(container.sandbox.as_fd(), &container.wish(network)).unwrap();
-            container.ends.push(end);
-        }
-        container
+        container(&self.net, name, networks)
     }
 
     /// Names of the links of the host.
@@ -128,14 +132,28 @@ impl Host {
             let index = route::link(&mut socket, "eth0")?.index;
             set(&mut socket, index, 2);
             socket.request(&route::add_default_route(index, [10, 99, 0, 1].into()))?;
-            socket.request(&route::add_default_route(index, "fd99::1".parse().unwrap()))
+            socket.request(&route::add_default_route(index, "fd99::1".parse().unwrap()))?;
+            route::link(&mut socket, "eth0").map(drop)
         })
         .unwrap();
         for link in ["lan-port", "lan"] {
             route::link(&mut socket, link).unwrap();
         }
+        // The LAN is no part of what is tested: until both ends know each other by IPv6.
+        let knows = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        while !netns::within(other.as_fd(), || Ok(get(ip("fd99::1"), 1).is_err_and(knows))).unwrap() {}
         other
     }
+}
+
+pub(crate) fn container(net: &Net, name: &str, networks: &[&NetworkSpec]) -> Container {
+    let sandbox = net.sandbox(&BTreeMap::new()).unwrap();
+    let mut container = Container { name: name.into(), sandbox, ends: Vec::new() };
+    for network in networks {
+        let end = net.attach(container.sandbox.as_fd(), &container.wish(network)).unwrap();
+        container.ends.push(end);
+    }
+    container
 }
 
 fn open(instance: &str, resolv_conf: &std::path::Path) -> Net {

@@ -275,3 +275,34 @@ fn root_the_default_bridge_gets_a_resolver_on_its_gateway() {
         assert_eq!(host.net.resolvers().servers, [ip("10.1.2.3")]);
     });
 }
+
+#[test]
+fn root_one_greedy_container_does_not_starve_the_others() {
+    on_host(|host| {
+        let network = host.network("n");
+        let (greedy, app) = (host.container("greedy", &[&network]), host.container("app", &[&network]));
+        let silent = UdpSocket::bind("127.0.0.53:53").unwrap();
+        let (held, asked) = greedy.run(|| {
+            let held: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(RESOLVER).ok()).collect();
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.connect(RESOLVER).unwrap();
+            for _ in 0..600 {
+                socket.send(&question("example.com", TYPE::A)).unwrap();
+            }
+            (held, socket)
+        });
+        assert_eq!(a(&app, "greedy"), greedy.v4().to_string());
+        assert_eq!(
+            a(&greedy, "app"),
+            app.v4().to_string(),
+            "names of ours are answered whatever else is going on"
+        );
+        upstream("127.0.0.55", Ok([5, 6, 7, 8]));
+        host_resolver(host, "127.0.0.55");
+        assert_eq!(a(&app, "example.com"), "5.6.7.8");
+        assert_eq!(a(&greedy, "example.com"), "Refused");
+        drop((held, asked, silent));
+        host.net.release("greedy", &greedy.ends, &[]).unwrap();
+        assert_eq!(a(&app, "greedy"), "5.6.7.8", "no longer ours");
+    });
+}

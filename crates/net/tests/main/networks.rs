@@ -291,3 +291,34 @@ fn root_nothing_stays() {
         }
     });
 }
+
+#[test]
+fn root_its_own_published_port_with_and_without_br_netfilter() {
+    on_host(|host| {
+        for (value, icc) in [("1", true), ("0", true), ("0", false)] {
+            for family in ["iptables", "ip6tables"] {
+                match fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), value) {
+                    Err(error) if value == "1" => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+                    _ => {}
+                }
+            }
+            let network = host.spec(&format!("n{value}{icc}"), |spec| (spec.ipv6, spec.icc) = (true, icc));
+            let (web, app) = (host.container("web", &[&network]), host.container("app", &[&network]));
+            web.serve6(80);
+            let ports = host.net.publish(&web.ends[0], &[tcp(80, 8080)]).unwrap();
+            for gateway in network.pools.iter().map(|pool| pool.gateway.unwrap()) {
+                for client in [&web, &app] {
+                    let answer = client.get(gateway, 8080);
+                    assert_eq!(
+                        answer.unwrap(),
+                        format!("web {gateway}"),
+                        "{} to {gateway}, {value} {icc}",
+                        client.name
+                    );
+                }
+            }
+            host.net.release("web", &web.ends, &ports).unwrap();
+            host.net.release("app", &app.ends, &[]).unwrap();
+        }
+    });
+}

@@ -40,6 +40,15 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_TABLE: u16 = 15;
 const IFF_UP: u32 = 1;
 
+/// `RTNLGRP_IPV6_IFADDR`: notices of IPv6 addresses, see [`Socket::join`].
+pub const IPV6_ADDRESSES: i32 = 9;
+
+/// The address a notice of [`IPV6_ADDRESSES`] says is usable now.
+#[must_use]
+pub fn usable(notice: Reply<'_>) -> Option<IpAddr> {
+    notice.attributes(8).find(IFA_ADDRESS).and_then(ip).filter(|_| notice.kind == NEWADDR)
+}
+
 /// A link as the kernel describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {

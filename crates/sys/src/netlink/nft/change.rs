@@ -1,8 +1,11 @@
 //! Changes of a table, and the transaction made of them.
 
-use super::super::message::{ACK, APPEND, CREATE, Message, Reply};
+use super::super::{
+    message::{ACK, APPEND, Attributes, CREATE, DUMP, Message, Reply},
+    socket::Socket,
+};
 use super::expression::{DATA_VALUE, Expression, hex};
-use std::fmt;
+use std::{fmt, io};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 0x10;
@@ -14,6 +17,7 @@ const NEWRULE: u16 = SUBSYSTEM | 6;
 const DELRULE: u16 = SUBSYSTEM | 8;
 const NEWSET: u16 = SUBSYSTEM | 9;
 const NEWSETELEM: u16 = SUBSYSTEM | 12;
+const GETSETELEM: u16 = SUBSYSTEM | 13;
 const DELSETELEM: u16 = SUBSYSTEM | 14;
 const SET_INTERVAL: u32 = 0x4;
 const SET_MAP: u32 = 0x8;
@@ -119,6 +123,22 @@ pub fn transaction(table: &str, changes: &[Change]) -> Message {
     message
 }
 
+/// The keys in a set or map of `table`.
+///
+/// # Errors
+/// Kernel; `ENOENT` if there is no such set.
+pub fn keys(socket: &mut Socket, table: &str, set: &str) -> io::Result<Vec<Vec<u8>>> {
+    let mut message = Message::new(GETSETELEM, DUMP, &[INET, 0, 0, 0]);
+    message.put_str(1, table).put_str(2, set);
+    let mut found = Vec::new();
+    socket.query(&message, |reply| {
+        for (_, element) in reply.attributes(4).nested(3) {
+            found.extend(Attributes(element).nested(1).find(DATA_VALUE).map(<[u8]>::to_vec));
+        }
+    })?;
+    Ok(found)
+}
+
 /// Whether a notice of [`NFT_GROUP`] says that this table was deleted.
 #[must_use]
 pub fn is_table_deleted(notice: Reply<'_>, table: &str) -> bool {
@@ -156,35 +176,12 @@ impl Change {
                 });
             }
             Self::AddSet { set, key, value } => {
-                let ((key, key_length, _), (data, data_length, _)) = (Field::join(key), Field::join(value));
                 *set_id += 1;
-                let message = begin(message, table, NEWSET, CREATE);
-                message.put_str(2, set).put_be32(3, if value.is_empty() { 0 } else { SET_MAP });
-                message.put_be32(4, key).put_be32(5, key_length);
-                if !value.is_empty() {
-                    message.put_be32(6, data).put_be32(7, data_length);
-                }
-                message.put_be32(10, *set_id);
+                put_set(begin(message, table, NEWSET, CREATE), set, key, value, *set_id);
             }
             Self::AddRangeSet { set, key } => {
-                let (number, length, _) = Field::join(key);
                 *set_id += 1;
-                let message = begin(message, table, NEWSET, CREATE);
-                message
-                    .put_str(2, set)
-                    .put_be32(3, SET_INTERVAL | SET_CONCAT)
-                    .put_be32(4, number)
-                    .put_be32(5, length);
-                message.nest(9, |description| {
-                    description.nest(2, |fields| {
-                        for field in *key {
-                            fields.nest(1, |f| {
-                                f.put_be32(1, field.kind().2);
-                            });
-                        }
-                    });
-                });
-                message.put_be32(10, *set_id);
+                put_range_set(begin(message, table, NEWSET, CREATE), set, key, *set_id);
             }
             Self::AddRange { set, first, last } => {
                 put_range(begin(message, table, NEWSETELEM, CREATE), set, first, last)
@@ -218,6 +215,35 @@ impl Change {
 fn begin<'a>(message: &'a mut Message, table: &str, kind: u16, flags: u16) -> &'a mut Message {
     message.next(kind, flags, &[INET, 0, 0, 0]);
     message.put_str(1, table)
+}
+
+fn put_set(message: &mut Message, set: &str, key: &[Field], value: &[Field], id: u32) {
+    let ((number, length, _), (data, data_length, _)) = (Field::join(key), Field::join(value));
+    message.put_str(2, set).put_be32(3, if value.is_empty() { 0 } else { SET_MAP });
+    message.put_be32(4, number).put_be32(5, length);
+    if !value.is_empty() {
+        message.put_be32(6, data).put_be32(7, data_length);
+    }
+    message.put_be32(10, id);
+    if key == [Field::IfName] {
+        // For nft alone, which otherwise reads names backwards: key byte order, 4 bytes, that of the host.
+        message.put(13, &[0, 4, 1, 0, 0, 0]);
+    }
+}
+
+fn put_range_set(message: &mut Message, set: &str, key: &[Field], id: u32) {
+    let (number, length, _) = Field::join(key);
+    message.put_str(2, set).put_be32(3, SET_INTERVAL | SET_CONCAT).put_be32(4, number).put_be32(5, length);
+    message.nest(9, |description| {
+        description.nest(2, |fields| {
+            for field in key {
+                fields.nest(1, |f| {
+                    f.put_be32(1, field.kind().2);
+                });
+            }
+        });
+    });
+    message.put_be32(10, id);
 }
 
 fn put_range(message: &mut Message, set: &str, first: &[u8], last: &[u8]) {
@@ -267,7 +293,7 @@ impl fmt::Display for Change {
                 write!(f, "add rule {chain}")?;
                 rule.iter().try_for_each(|expression| write!(f, "\n  {expression}"))
             }
-            Self::AddSet { set, key, value } if value.is_empty() => {
+            Self::AddSet { set, key, value: [] } => {
                 write!(f, "add set {set} {{ {} }}", Field::join(key).2)
             }
             Self::AddSet { set, key, value } => {

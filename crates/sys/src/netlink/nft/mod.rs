@@ -6,5 +6,5 @@
 mod change;
 mod expression;
 
-pub use change::{Change, Field, Hook, NFT_GROUP, is_table_deleted, transaction};
+pub use change::{Change, Field, Hook, NFT_GROUP, is_table_deleted, keys, transaction};
 pub use expression::{Expression, Key, Verdict};
