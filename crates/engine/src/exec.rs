@@ -173,12 +173,7 @@ impl Execs {
             exit_code: None,
             pid: 0,
         };
-        emit(
-            &self.shared,
-            &handle,
-            &format!("exec_create: {}", view.create.cmd.join(" ")),
-            &[("execID", &id)],
-        );
+        emit(&self.shared, &handle, &action("exec_create", &view.create.cmd), &[("execID", &id)]);
         self.shared.execs.lock().all.insert(id.clone(), view);
         Ok(id)
     }
@@ -237,6 +232,12 @@ impl Execs {
         live.link.call(&Request::Resize { target, rows, cols }, &[]).await?;
         Ok(())
     }
+}
+
+/// docker's `exec_create: sh -c …`: program, a space, its arguments.
+fn action(what: &str, command: &[String]) -> String {
+    let (program, args) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    format!("{what}: {program} {}", args.join(" "))
 }
 
 fn ready(handle: &Handle) -> Result<Arc<Live>> {
@@ -307,7 +308,7 @@ async fn launch(
             return Err((Error::new(kind, message), code));
         }
     };
-    emit(shared, handle, &format!("exec_start: {}", create.cmd.join(" ")), &[("execID", id)]);
+    emit(shared, handle, &action("exec_start", &create.cmd), &[("execID", id)]);
     let (shared, handle, id) = (shared.clone(), handle.clone(), id.to_owned());
     tokio::spawn(async move {
         let code = exit.await.map_or(137, |exit| exit.code);

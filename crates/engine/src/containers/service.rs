@@ -196,6 +196,7 @@ impl Containers {
         } else {
             None
         };
+        self.event(&view, "attach", &[]);
         let Some(past) = past else {
             return live.ok_or_else(|| Error::new(Kind::Invalid, "attach with neither stream nor logs"));
         };

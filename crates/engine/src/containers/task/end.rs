@@ -80,7 +80,8 @@ impl Running {
         standing.pid = 0;
         standing.exit_code = exit.code;
         standing.oom_killed = exit.oom;
-        standing.finished = if exit.at > 0 { Time(exit.at) } else { Time::now() };
+        // the shim may see the end before the engine has noted the start
+        standing.finished = if exit.at > 0 { Time(exit.at).max(standing.started) } else { Time::now() };
         let wiring = Wiring {
             endpoints: std::mem::take(&mut standing.endpoints),
             ports: std::mem::take(&mut standing.ports),
