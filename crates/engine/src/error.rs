@@ -57,3 +57,81 @@ impl std::error::Error for Error {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+impl From<dhow_store::Error> for Error {
+    fn from(error: dhow_store::Error) -> Self {
+        use dhow_store::Kind as Below;
+        let kind = match error.kind {
+            Below::NotFound => Kind::NotFound,
+            Below::Conflict => Kind::Conflict,
+            Below::Invalid => Kind::Invalid,
+            Below::NoSpace | Below::Internal => Kind::Internal,
+        };
+        let mut message = format!("{} {}", error.operation, error.object);
+        if let Some(source) = &error.source {
+            message = format!("{message}: {source}");
+        }
+        Self { kind, message, source: error.source }
+    }
+}
+
+impl From<dhow_net::Error> for Error {
+    fn from(error: dhow_net::Error) -> Self {
+        use dhow_net::Kind as Below;
+        let kind = match error.kind {
+            Below::NotFound => Kind::NotFound,
+            Below::Conflict => Kind::Conflict,
+            Below::Invalid => Kind::Invalid,
+            Below::Internal => Kind::Internal,
+        };
+        Self { kind, message: net_sentence(&error), source: error.source.map(|source| Box::new(source) as _) }
+    }
+}
+
+impl From<dhow_registry::Error> for Error {
+    fn from(error: dhow_registry::Error) -> Self {
+        use dhow_registry::Kind as Below;
+        let kind = match error.kind {
+            Below::NotFound => Kind::NotFound,
+            Below::Unauthorized => Kind::Unauthorized,
+            Below::Unavailable => Kind::Unavailable,
+            Below::Invalid | Below::Internal => Kind::Internal,
+        };
+        Self { kind, message: error.message, source: error.source }
+    }
+}
+
+impl From<dhow_runtime::Error> for Error {
+    fn from(error: dhow_runtime::Error) -> Self {
+        Self::new(if error.errno == 0 { Kind::Invalid } else { Kind::Internal }, runtime_sentence(&error))
+    }
+}
+
+/// An I/O failure with what was being done to what.
+pub(crate) fn io(operation: &str, object: impl fmt::Display, source: std::io::Error) -> Error {
+    Error {
+        kind: Kind::Internal,
+        message: format!("{operation} {object}: {source}"),
+        source: Some(Box::new(source)),
+    }
+}
+
+/// One sentence of a failure of the machine room.
+pub(crate) fn runtime_sentence(error: &dhow_runtime::Error) -> String {
+    let mut message = format!("{} {}", error.step, error.object);
+    if error.errno != 0 {
+        message = format!("{message}: {}", std::io::Error::from_raw_os_error(error.errno));
+    }
+    if error.detail.is_empty() { message } else { format!("{message}: {}", error.detail) }
+}
+
+fn net_sentence(error: &dhow_net::Error) -> String {
+    let base = format!("{}: {}", error.operation, error.object);
+    error.source.as_ref().map_or_else(|| base.clone(), |source| format!("{base}: {source}"))
+}
+
+/// Several failures of the network as one.
+pub(crate) fn net_errors(errors: Vec<dhow_net::Error>) -> Error {
+    let text: Vec<String> = errors.iter().map(net_sentence).collect();
+    Error::new(Kind::Internal, text.join("; "))
+}

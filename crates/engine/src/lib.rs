@@ -4,21 +4,31 @@
 //! formats do not exist here: `api` converts.
 #![forbid(unsafe_code)]
 
+mod blocking;
 pub mod containers;
 mod error;
 pub mod events;
 pub mod exec;
 pub mod filters;
 pub mod images;
+mod link;
 pub mod logs;
+mod names;
 pub mod networks;
+mod shared;
 pub mod steps;
 pub mod system;
 pub mod volumes;
 
 pub use error::{Error, Kind, Result};
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+// The words of floors below that this API's signatures speak, for `api`, which may not name those floors.
+pub use dhow_net::{Endpoint, Pool, Protocol, Published, Subnet};
+pub use dhow_oci as oci;
+pub use dhow_store::{Image, Volume};
+
+use shared::Shared;
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 /// How an engine is set up: `dhowd`'s flags, parsed.
 #[derive(Debug, Clone)]
@@ -53,7 +63,21 @@ pub struct Config {
 
 /// The engine. Cheap to clone (`Arc` inside).
 #[derive(Debug, Clone)]
-pub struct Engine {/* Arc<…> */}
+pub struct Engine {
+    services: Arc<Services>,
+}
+
+#[derive(Debug)]
+struct Services {
+    shared: Arc<Shared>,
+    containers: containers::Containers,
+    execs: exec::Execs,
+    images: images::Images,
+    networks: networks::Networks,
+    volumes: volumes::Volumes,
+    steps: steps::Steps,
+    system: system::System,
+}
 
 impl Engine {
     /// Opens store and network, replays the journal, adopts living shims, cleans what is dead, applies restart policies; then answers.
@@ -61,61 +85,89 @@ impl Engine {
     /// # Errors
     /// What made it impossible, in a sentence.
     pub async fn open(config: Config) -> Result<Self> {
-        let _unused = config;
-        unimplemented!()
+        let shared = Shared::open(config).await?;
+        networks::restore(&shared).await?;
+        containers::restore(&shared).await?;
+        let services = Services {
+            containers: containers::Containers::new(shared.clone()),
+            execs: exec::Execs::new(shared.clone()),
+            images: images::Images::new(shared.clone()),
+            networks: networks::Networks::new(shared.clone()),
+            volumes: volumes::Volumes::new(shared.clone()),
+            steps: steps::Steps::new(shared.clone()),
+            system: system::System::new(shared.clone()),
+            shared,
+        };
+        Ok(Self { services: Arc::new(services) })
     }
 
     /// Containers.
     #[must_use]
     pub fn containers(&self) -> &containers::Containers {
-        unimplemented!()
+        &self.services.containers
     }
     /// Execs.
     #[must_use]
     pub fn execs(&self) -> &exec::Execs {
-        unimplemented!()
+        &self.services.execs
     }
     /// Images.
     #[must_use]
     pub fn images(&self) -> &images::Images {
-        unimplemented!()
+        &self.services.images
     }
     /// Networks.
     #[must_use]
     pub fn networks(&self) -> &networks::Networks {
-        unimplemented!()
+        &self.services.networks
     }
     /// Volumes.
     #[must_use]
     pub fn volumes(&self) -> &volumes::Volumes {
-        unimplemented!()
+        &self.services.volumes
     }
     /// Events.
     #[must_use]
     pub fn events(&self) -> &events::Events {
-        unimplemented!()
+        &self.services.shared.events
     }
     /// Build steps.
     #[must_use]
     pub fn steps(&self) -> &steps::Steps {
-        unimplemented!()
+        &self.services.steps
     }
     /// Facts and totals.
     #[must_use]
     pub fn system(&self) -> &system::System {
-        unimplemented!()
+        &self.services.system
     }
     /// The store, for the builder.
     #[must_use]
     pub fn store(&self) -> &dhow_store::Store {
-        unimplemented!()
+        &self.services.shared.store
     }
     /// As given.
     #[must_use]
     pub fn config(&self) -> &Config {
-        unimplemented!()
+        &self.services.shared.config
+    }
+
+    /// Registers who else needs layers (the builder's cache): they are not collected with an image.
+    pub fn keep_layers(&self, keeper: impl Fn() -> Vec<dhow_oci::Digest> + Send + Sync + 'static) {
+        self.services.shared.keep_layers(Box::new(keeper));
     }
 
     /// Stops taking commands and syncs the journal; containers keep running.
-    pub async fn drain(&self) {}
+    pub async fn drain(&self) {
+        self.services.shared.drain().await;
+    }
+
+    /// Takes the whole network of this instance away (table, bridges): for a daemon that ends for good, with no container running.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub async fn destroy_network(&self) -> Result<()> {
+        let net = self.services.shared.net.clone();
+        blocking::run(move || net.destroy().map_err(error::net_errors)).await
+    }
 }

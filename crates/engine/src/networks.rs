@@ -1,11 +1,20 @@
 //! Networks, as the API has them. `bridge`, `host` and `none` always exist.
 
-use crate::{Result, containers::Pruned, events::Time, filters::Filters};
+use crate::{
+    Error, Kind, Result, blocking,
+    containers::{Pruned, check_endpoint, task::Command},
+    events::Time,
+    filters::Filters,
+    names,
+    shared::Shared,
+};
+use dhow_net::{NetworkSpec, Subnet};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     net::{Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// What a user asks of one endpoint.
@@ -75,44 +84,493 @@ pub struct View {
     pub containers: BTreeMap<String, (String, dhow_net::Endpoint)>,
 }
 
+/// Name of the default network.
+pub(crate) const BRIDGE: &str = "bridge";
+const PREDEFINED: [&str; 3] = [BRIDGE, "host", "none"];
+
+/// Whether it always exists.
+pub(crate) fn is_predefined(name: &str) -> bool {
+    PREDEFINED.contains(&name)
+}
+
+/// The network that a mode names.
+pub(crate) fn canonical(mode: &str) -> String {
+    if mode.is_empty() || mode == "default" { BRIDGE.to_owned() } else { mode.to_owned() }
+}
+
+/// All networks, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    inner: RwLock<BTreeMap<String, Arc<View>>>,
+}
+
+impl Book {
+    /// By name, id, or unique prefix of an id.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<View>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = inner.get(name) {
+            return Ok(found.clone());
+        }
+        let canonical = canonical(name);
+        if let Some(found) = inner.values().find(|view| view.name == canonical) {
+            return Ok(found.clone());
+        }
+        let mut matches = inner.iter().filter(|(id, _)| !name.is_empty() && id.starts_with(name));
+        match (matches.next(), matches.next()) {
+            (Some((_, found)), None) => Ok(found.clone()),
+            (Some(_), Some(_)) => Err(Error::new(
+                Kind::Invalid,
+                format!("network {name} is ambiguous (2 matches found based on ID prefix)"),
+            )),
+            _ => Err(Error::new(Kind::NotFound, format!("network {name} not found"))),
+        }
+    }
+
+    fn insert(&self, view: View) -> Arc<View> {
+        let view = Arc::new(view);
+        self.inner.write().unwrap_or_else(PoisonError::into_inner).insert(view.id.clone(), view.clone());
+        view
+    }
+
+    fn remove(&self, id: &str) {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn all(&self) -> Vec<Arc<View>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+/// Brings back the networks of the journal, and makes the predefined ones.
+pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
+    let shared = shared.clone();
+    blocking::run(move || {
+        for (key, bytes) in shared.store.journal().scan("network/") {
+            let mut view: View = match serde_json::from_slice(&bytes) {
+                Ok(view) => view,
+                Err(failure) => {
+                    tracing::error!(key, %failure, "a network's record cannot be read; it is left alone");
+                    continue;
+                }
+            };
+            if let Some(network) = &view.network {
+                match shared.net.add_network(&network.spec) {
+                    Ok(network) => view.network = Some(network),
+                    Err(failure) => {
+                        tracing::error!(name = view.name, ?failure, "a network cannot be brought up");
+                    }
+                }
+            }
+            shared.networks.insert(view);
+        }
+        for name in PREDEFINED {
+            if shared.networks.find(name).is_err() {
+                let view = predefined(&shared, name)?;
+                shared.journal(&format!("network/{}", view.id), &view)?.forget();
+                shared.networks.insert(view);
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn predefined(shared: &Shared, name: &str) -> Result<View> {
+    let id = names::id()?;
+    let mut options = BTreeMap::new();
+    let mut network = None;
+    if name == BRIDGE {
+        let bridge = bridge_name(&shared.config.instance);
+        for (key, value) in [
+            ("com.docker.network.bridge.default_bridge", "true"),
+            ("com.docker.network.bridge.enable_icc", "true"),
+            ("com.docker.network.bridge.enable_ip_masquerade", "true"),
+            ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"),
+            ("com.docker.network.bridge.name", bridge.as_str()),
+            ("com.docker.network.driver.mtu", "1500"),
+        ] {
+            options.insert(key.to_owned(), value.to_owned());
+        }
+        let pools = shared.config.bip.map(|bip| dhow_net::Pool {
+            subnet: network_of(bip),
+            range: None,
+            gateway: Some(bip.address),
+            reserved: BTreeMap::new(),
+        });
+        let spec = NetworkSpec {
+            id: id.clone(),
+            name: name.to_owned(),
+            bridge: Some(bridge),
+            pools: pools.into_iter().collect(),
+            ipv6: false,
+            internal: false,
+            icc: true,
+            masquerade: true,
+            mtu: 0,
+            host_binding: None,
+            dns: false,
+        };
+        network = Some(shared.net.add_network(&spec)?);
+    }
+    Ok(View {
+        id,
+        name: name.to_owned(),
+        created: Time::now(),
+        driver: if name == "none" { "null".to_owned() } else { name.to_owned() },
+        internal: false,
+        attachable: false,
+        ingress: false,
+        enable_ipv4: true,
+        enable_ipv6: false,
+        ipam_driver: "default".to_owned(),
+        ipam_options: BTreeMap::new(),
+        pools: Vec::new(),
+        options,
+        labels: BTreeMap::new(),
+        network,
+        containers: BTreeMap::new(),
+    })
+}
+
+/// Link name of the default bridge: `dhow0`, or one made from the instance's name, at most 15 characters.
+fn bridge_name(instance: &str) -> String {
+    if instance.is_empty() || instance == "dhow" {
+        return "dhow0".to_owned();
+    }
+    let clean: String = instance.chars().filter(char::is_ascii_alphanumeric).collect();
+    if clean == instance && clean.len() <= 9 {
+        return format!("dhow-{clean}");
+    }
+    // a long name: its beginning and a sum of all of it
+    let sum = instance.bytes().fold(0xcbf2_9ce4_u32, |sum, b| (sum ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    format!("dhow-{}{:04x}", clean.get(..5.min(clean.len())).unwrap_or_default(), sum & 0xffff)
+}
+
+/// The subnet of an address with a prefix.
+fn network_of(address: Subnet) -> Subnet {
+    let masked = match address.address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0);
+            IpAddr::from(Ipv4Addr::from_bits(v4.to_bits() & mask))
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(address.prefix.min(128))).unwrap_or(0);
+            IpAddr::from(Ipv6Addr::from_bits(v6.to_bits() & mask))
+        }
+    };
+    Subnet { address: masked, prefix: address.prefix }
+}
+
 /// The service.
 #[derive(Debug)]
-pub struct Networks {/* private */}
+pub struct Networks {
+    shared: Arc<Shared>,
+}
 
 impl Networks {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Returns the id and a warning (or empty).
     pub async fn create(&self, create: Create) -> Result<(String, String)> {
-        let _unused = create;
-        unimplemented!()
+        self.shared.admit()?;
+        let spec = wanted(&create)?;
+        if self.shared.networks.all().iter().any(|n| n.name == create.name) {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("network with name {} already exists", create.name),
+            ));
+        }
+        let shared = self.shared.clone();
+        let id = spec.id.clone();
+        blocking::run(move || {
+            let network = shared.net.add_network(&spec).map_err(overlap)?;
+            let view = View {
+                id: spec.id.clone(),
+                name: create.name,
+                created: Time::now(),
+                driver: "bridge".to_owned(),
+                internal: create.internal,
+                attachable: create.attachable,
+                ingress: create.ingress,
+                enable_ipv4: create.enable_ipv4,
+                enable_ipv6: create.enable_ipv6,
+                ipam_driver: if create.ipam_driver.is_empty() {
+                    "default".to_owned()
+                } else {
+                    create.ipam_driver
+                },
+                ipam_options: create.ipam_options,
+                pools: create.pools,
+                options: create.options,
+                labels: create.labels,
+                network: Some(network),
+                containers: BTreeMap::new(),
+            };
+            let recorded = shared.journal(&format!("network/{}", view.id), &view);
+            if let Err(failure) = recorded.and_then(|ticket| ticket.wait().map_err(Error::from)) {
+                shared.net.remove_network(&view.id)?;
+                return Err(failure);
+            }
+            let view = shared.networks.insert(view);
+            event(&shared, "create", &view);
+            Ok(())
+        })
+        .await?;
+        Ok((id, String::new()))
     }
+
     /// By name, id, prefix.
     pub fn view(&self, name: &str) -> Result<Arc<View>> {
-        let _unused = name;
-        unimplemented!()
+        let found = self.shared.networks.find(name)?;
+        Ok(self.with_containers(&found))
     }
+
+    fn with_containers(&self, network: &Arc<View>) -> Arc<View> {
+        let mut view = (**network).clone();
+        for container in self.shared.containers.views() {
+            let endpoints = container.networks.values().filter(|e| e.network_id == view.id);
+            for endpoint in endpoints.filter_map(|e| e.endpoint.clone()) {
+                view.containers.insert(container.id.clone(), (container.name.clone(), endpoint));
+            }
+        }
+        Arc::new(view)
+    }
+
     /// Filters `driver id label name scope type dangling`.
     pub fn list(&self, filters: &Filters) -> Result<Vec<Arc<View>>> {
-        let _unused = filters;
-        unimplemented!()
+        filters.only(&["driver", "id", "label", "label!", "name", "scope", "type", "dangling"])?;
+        let dangling = filters.flag("dangling")?;
+        let used = self.used();
+        let passes = |view: &View| {
+            let builtin = is_predefined(&view.name);
+            filters.any("driver", |d| view.driver == *d)
+                && filters.any("id", |id| view.id.starts_with(id.as_str()))
+                && filters.any("name", |name| {
+                    view.name.contains(name.trim_start_matches('^').trim_end_matches('$'))
+                })
+                && filters.any("scope", |scope| scope == "local")
+                && filters.any("type", |kind| kind == if builtin { "builtin" } else { "custom" })
+                && filters.labels(&view.labels)
+                && dangling.is_none_or(|wanted| wanted == (!builtin && !used.contains_key(&view.id)))
+        };
+        let mut all: Vec<Arc<View>> = self.shared.networks.all().into_iter().filter(|v| passes(v)).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
+
+    /// Networks with a container that runs (or will again): id → names.
+    fn used(&self) -> BTreeMap<String, Vec<String>> {
+        let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for container in self.shared.containers.views() {
+            for endpoint in container.networks.values() {
+                if endpoint.endpoint.is_some() || container.status.is_up() {
+                    used.entry(endpoint.network_id.clone()).or_default().push(container.name.clone());
+                }
+            }
+        }
+        used
+    }
+
     /// `Conflict` while used, `Forbidden` for the predefined ones.
     pub async fn remove(&self, name: &str) -> Result<()> {
-        let _unused = name;
-        unimplemented!()
+        let view = self.shared.networks.find(name)?;
+        if is_predefined(&view.name) {
+            return Err(Error::new(
+                Kind::Forbidden,
+                format!("{} is a pre-defined network and cannot be removed", view.name),
+            ));
+        }
+        if let Some(names) = self.used().get(&view.id) {
+            let (name, id) = (&view.name, &view.id);
+            let users = names.join(", ");
+            return Err(Error::new(
+                Kind::Forbidden,
+                format!(
+                    "error while removing network: network {name} id {id} has active endpoints (name:{users})"
+                ),
+            ));
+        }
+        let shared = self.shared.clone();
+        blocking::run(move || {
+            if view.network.is_some() {
+                match shared.net.remove_network(&view.id) {
+                    Err(failure) if failure.kind != dhow_net::Kind::NotFound => return Err(failure.into()),
+                    _ => {}
+                }
+            }
+            shared.store.journal().put(&format!("network/{}", view.id), None).wait()?;
+            shared.networks.remove(&view.id);
+            event(&shared, "destroy", &view);
+            Ok(())
+        })
+        .await
     }
+
     /// Live, or recorded for the next start.
     pub async fn connect(&self, network: &str, container: &str, config: EndpointConfig) -> Result<()> {
-        let _unused = (network, container, config);
-        unimplemented!()
+        self.shared.admit()?;
+        let network = self.shared.networks.find(network)?;
+        let handle = self.shared.containers.find(container)?;
+        check_endpoint(&network, &config)?;
+        let config = Box::new(config);
+        handle.ask(|answer| Command::Connect { network, config, answer }).await
     }
+
     /// Likewise.
     pub async fn disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
-        let _unused = (network, container, force);
-        unimplemented!()
+        let network = self.shared.networks.find(network)?;
+        let handle = match self.shared.containers.find(container) {
+            Err(_) if force => return Ok(()),
+            found => found?,
+        };
+        let network = network.name.clone();
+        handle.ask(|answer| Command::Disconnect { network, answer }).await
     }
+
     /// Unused user networks (`until`, `label`).
     pub async fn prune(&self, filters: &Filters) -> Result<Pruned> {
-        let _unused = filters;
-        unimplemented!()
+        filters.only(&["until", "label", "label!"])?;
+        let until = filters.until()?;
+        let mut pruned = Pruned::default();
+        // a stopped container still needs its network
+        let wanted: Vec<String> = self
+            .shared
+            .containers
+            .views()
+            .iter()
+            .flat_map(|c| c.networks.values().map(|e| e.network_id.clone()).collect::<Vec<_>>())
+            .collect();
+        for view in self.shared.networks.all() {
+            let spared = is_predefined(&view.name)
+                || wanted.contains(&view.id)
+                || until.is_some_and(|t| view.created >= t)
+                || !filters.labels(&view.labels);
+            if spared {
+                continue;
+            }
+            match self.remove(&view.id).await {
+                Ok(()) => pruned.deleted.push(view.name.clone()),
+                Err(failure) if matches!(failure.kind, Kind::Forbidden | Kind::Conflict | Kind::NotFound) => {
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.shared.events.note("network", "prune", "", [("reclaimed", "0")]);
+        Ok(pruned)
+    }
+}
+
+fn event(shared: &Shared, action: &str, view: &View) {
+    shared.events.note(
+        "network",
+        action,
+        &view.id,
+        [("name", view.name.as_str()), ("type", view.driver.as_str())],
+    );
+}
+
+/// docker answers 403 for pools that overlap.
+fn overlap(error: dhow_net::Error) -> Error {
+    let mut error = Error::from(error);
+    if error.kind == Kind::Conflict && error.message.contains("overlaps") {
+        error.kind = Kind::Forbidden;
+    }
+    error
+}
+
+/// What a user asks for, typed; refuses what is unknown.
+fn wanted(create: &Create) -> Result<NetworkSpec> {
+    let invalid = |message: String| Error::new(Kind::Invalid, message);
+    if create.name.trim().is_empty() {
+        return Err(invalid("network name cannot be empty".to_owned()));
+    }
+    if is_predefined(&create.name) || create.name == "default" || create.name.contains(['/', ':']) {
+        if is_predefined(&create.name) {
+            return Err(Error::new(
+                Kind::Forbidden,
+                format!("operation is not permitted on predefined {} network ", create.name),
+            ));
+        }
+        return Err(invalid(format!("invalid network name: {}", create.name)));
+    }
+    match create.driver.as_str() {
+        "" | "bridge" => {}
+        "host" | "null" | "none" => {
+            return Err(Error::new(
+                Kind::Forbidden,
+                format!("only one instance of \"{}\" network is allowed", create.driver),
+            ));
+        }
+        other => return Err(Error::new(Kind::NotFound, format!("plugin \"{other}\" not found"))),
+    }
+    if !matches!(create.ipam_driver.as_str(), "" | "default") {
+        return Err(invalid(format!("invalid ipam driver: {}", create.ipam_driver)));
+    }
+    if create.ingress {
+        return Err(Error::new(Kind::Unsupported, "ingress networks need swarm mode, which is not active"));
+    }
+    let option = |name: &str| create.options.get(&format!("com.docker.network.{name}")).map(String::as_str);
+    let flag = |name: &str, default: bool| match option(name) {
+        None | Some("") => Ok(default),
+        Some("true" | "1") => Ok(true),
+        Some("false" | "0") => Ok(false),
+        Some(other) => Err(invalid(format!("invalid value for {name}: {other}"))),
+    };
+    let bridge = option("bridge.name").filter(|n| !n.is_empty()).map(str::to_owned);
+    if bridge.as_ref().is_some_and(|name| name.len() > 15 || name.contains('/')) {
+        return Err(invalid("invalid bridge name: at most 15 characters, no '/'".to_owned()));
+    }
+    let mtu = match option("driver.mtu") {
+        None | Some("") => 0,
+        Some(text) => text.parse().map_err(|_| invalid(format!("invalid MTU: {text}")))?,
+    };
+    let host_binding = match option("bridge.host_binding_ipv4") {
+        None | Some("") => None,
+        Some(text) => {
+            Some(text.parse().map_err(|_| invalid(format!("invalid host binding address: {text}")))?)
+        }
+    };
+    Ok(NetworkSpec {
+        id: names::id()?,
+        name: create.name.clone(),
+        bridge,
+        pools: create.pools.clone(),
+        ipv6: create.enable_ipv6,
+        internal: create.internal,
+        icc: flag("bridge.enable_icc", true)?,
+        masquerade: flag("bridge.enable_ip_masquerade", true)?,
+        mtu,
+        host_binding,
+        dns: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_bridges_fit() {
+        assert_eq!(bridge_name(""), "dhow0");
+        assert_eq!(bridge_name("t1"), "dhow-t1");
+        let long = bridge_name("a-very-long-instance-name");
+        assert!(long.len() <= 15 && long != bridge_name("a-very-long-instance-nama"), "{long}");
+        let bip = Subnet { address: "10.1.2.3".parse().unwrap(), prefix: 24 };
+        assert_eq!(network_of(bip).address.to_string(), "10.1.2.0");
+    }
+
+    #[test]
+    fn options_are_checked() {
+        let create = |name: &str, driver: &str| {
+            wanted(&Create { name: name.into(), driver: driver.into(), ..Create::default() })
+        };
+        assert!(create("app", "bridge").unwrap().dns);
+        assert_eq!(create("bridge", "").unwrap_err().kind, Kind::Forbidden);
+        assert_eq!(create("app", "weave").unwrap_err().message, "plugin \"weave\" not found");
+        let mut bad = Create { name: "app".into(), ..Create::default() };
+        bad.options.insert("com.docker.network.bridge.enable_icc".into(), "maybe".into());
+        assert!(wanted(&bad).is_err());
     }
 }

@@ -1,8 +1,13 @@
 //! Facts about this engine and machine, and totals of what lies on disk.
 
-use crate::{Result, containers};
+use crate::{
+    Result, blocking,
+    containers::{self, Status},
+    shared::Shared,
+};
+use dhow_oci::Digest;
 use dhow_store::{Image, Volume};
-use std::sync::Arc;
+use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 /// `GET /info`, less what is constant or in [`crate::Config`].
 #[derive(Debug, Clone, Default)]
@@ -55,15 +60,151 @@ pub struct DiskUsage {
 
 /// The service.
 #[derive(Debug)]
-pub struct System {/* private */}
+pub struct System {
+    shared: Arc<Shared>,
+}
 
 impl System {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Facts.
     pub async fn info(&self) -> Result<Info> {
-        unimplemented!()
+        let shared = self.shared.clone();
+        blocking::run(move || Ok(info(&shared))).await
     }
+
     /// Totals.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        unimplemented!()
+        let shared = self.shared.clone();
+        blocking::run(move || disk_usage(&shared)).await
     }
+}
+
+fn info(shared: &Shared) -> Info {
+    let views = shared.containers.views();
+    let count = |wanted: &dyn Fn(Status) -> bool| views.iter().filter(|v| wanted(v.status)).count();
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let uname = rustix::system::uname();
+    let release = read("/etc/os-release");
+    let field = |key: &str| {
+        release
+            .lines()
+            .find_map(|l| l.strip_prefix(key))
+            .map(|v| v.trim_matches('"').to_owned())
+            .unwrap_or_default()
+    };
+    let memory = read("/proc/meminfo");
+    let mem_total = memory
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:"))
+        .and_then(|v| v.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024);
+    let controllers = read("/proc/cgroups");
+    let has = |name: &str| controllers.lines().any(|l| l.starts_with(name) && l.ends_with('1'));
+    let forwarding = read("/proc/sys/net/ipv4/ip_forward").trim() == "1";
+    let swap = if shared.cgroup2 {
+        has("memory")
+    } else {
+        fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").unwrap_or(false)
+    };
+    let mut warnings = Vec::new();
+    for (there, text) in [
+        (has("memory"), "WARNING: No memory limit support"),
+        (swap, "WARNING: No swap limit support"),
+        (has("pids"), "WARNING: No pids limit support"),
+        (forwarding, "WARNING: IPv4 forwarding is disabled"),
+    ] {
+        if !there {
+            warnings.push(text.to_owned());
+        }
+    }
+    Info {
+        id: shared.id.clone(),
+        containers: (
+            views.len(),
+            count(&|s| matches!(s, Status::Running | Status::Restarting)),
+            count(&|s| s == Status::Paused),
+            count(&|s| !s.is_up()),
+        ),
+        images: shared.store.images().len(),
+        ncpu: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        mem_total,
+        kernel_version: uname.release().to_string_lossy().into_owned(),
+        operating_system: field("PRETTY_NAME="),
+        os_version: field("VERSION_ID="),
+        architecture: uname.machine().to_string_lossy().into_owned(),
+        name: uname.nodename().to_string_lossy().into_owned(),
+        cgroup_version: if shared.cgroup2 { 2 } else { 1 },
+        security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+        warnings,
+        memory_limit: has("memory"),
+        swap_limit: swap,
+        pids_limit: has("pids"),
+        cpu_cfs: has("cpu"),
+        cpu_shares: has("cpu"),
+        cpuset: has("cpuset"),
+        oom_kill_disable: !shared.cgroup2 && has("memory"),
+        ipv4_forwarding: forwarding,
+        fds: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+        goroutines: tokio::runtime::Handle::try_current().map_or(0, |h| h.metrics().num_alive_tasks()),
+        event_listeners: shared.events.listeners(),
+        backing_fs: backing(shared.store.root()),
+    }
+}
+
+/// The name of the file system below a path.
+fn backing(path: &Path) -> String {
+    let Ok(stat) = rustix::fs::statfs(path) else { return "unknown".to_owned() };
+    match stat.f_type & 0xffff_ffff {
+        0xef53 => "extfs",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x0102_1994 => "tmpfs",
+        0x794c_7630 => "overlayfs",
+        0x2fc1_2fc1 => "zfs",
+        0xf2f5_2010 => "f2fs",
+        _ => "unknown",
+    }
+    .to_owned()
+}
+
+fn disk_usage(shared: &Shared) -> Result<DiskUsage> {
+    let usage = shared.store.usage()?;
+    let views = shared.containers.views();
+    let images = shared.store.images();
+    let mut shares: HashMap<&Digest, usize> = HashMap::new();
+    for layer in images.iter().flat_map(|image| &image.config.rootfs.diff_ids) {
+        *shares.entry(layer).or_default() += 1;
+    }
+    let shared_size = |image: &Image| -> u64 {
+        let layers = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
+        layers
+            .filter(|(diff_id, _)| shares.get(diff_id).is_some_and(|n| *n > 1))
+            .map(|(_, blob)| shared.store.layer_of_blob(&blob.digest).map_or(blob.size, |layer| layer.size))
+            .sum()
+    };
+    let users = |image: &Image| {
+        i64::try_from(views.iter().filter(|v| v.image == image.id).count()).unwrap_or(i64::MAX)
+    };
+    let mut containers = Vec::new();
+    for view in &views {
+        let diff_ids = shared.containers.diff_ids(&view.id)?;
+        let upper = shared.store.snapshot(&view.id, &diff_ids)?.size()?;
+        let below = images.iter().find(|i| i.id == view.image).map_or(0, |i| i.size);
+        containers.push((view.clone(), upper, upper + below));
+    }
+    let volumes = shared.store.volumes().into_iter().map(|volume| {
+        let users = i64::try_from(shared.volumes.of(&volume.name).len()).unwrap_or(i64::MAX);
+        let bytes = crate::volumes::size(&volume.mountpoint);
+        (volume, users, bytes)
+    });
+    Ok(DiskUsage {
+        layers_size: usage.layers,
+        volumes: volumes.collect(),
+        images: images.iter().map(|image| (image.clone(), shared_size(image), users(image))).collect(),
+        containers,
+        build_cache: usage.build,
+    })
 }

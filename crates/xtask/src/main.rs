@@ -1,2 +1,49 @@
-//! The project's chores.
-fn main() {}
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod demo;
+mod dist;
+mod engine;
+mod http;
+mod install;
+mod peer;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  demo [--check]   install what is missing, build, run examples/realtime-pipeline and print its URL;
+                   --check drives the page, checks the figures and takes everything down again
+  test [FILTER]    install what the tests need and run them all
+  check            formatting, lints, the walls of ARCHITECTURE.md, file sizes
+  dist             release programs into target/dist/
+  bench [NAME]     ours and the peer in turn: run, load, memory, build
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["demo"] => demo::run(false),
+        ["demo", "--check"] => demo::run(true),
+        ["test", rest @ ..] => test::run(rest),
+        ["check"] => check::run(),
+        ["dist"] => dist::run().map(drop),
+        ["bench", rest @ ..] => bench::run(rest),
+        _ => {
+            shell::say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

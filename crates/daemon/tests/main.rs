@@ -1,0 +1,16 @@
+//! End to end: the real programs, driven by `dhow` and by docker's own command line. Every test has an engine of its own and
+//! ends by looking at what is left on the machine.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod suite {
+    mod bad_input;
+    mod docker_cli;
+    mod files;
+    mod images;
+    mod lifecycle;
+    mod logs;
+    mod network;
+    mod run;
+    mod survival;
+    mod volumes;
+}

@@ -1,0 +1,67 @@
+//! tag, rmi, history, save, load, import, prune, inspect; and a registry.
+
+use dhow_testkit::{Daemon, is_root};
+
+#[test]
+fn root_images_are_named_saved_and_removed() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let id = daemon.dhow(&["inspect", "-f", "{{.Id}}", "busybox"]).ok().to_owned();
+    daemon.dhow(&["tag", "busybox", "reg.example:5000/team/app:2"]).ok();
+    let list = daemon.dhow(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    assert_eq!(
+        list.ok().lines().collect::<std::collections::BTreeSet<_>>(),
+        ["busybox:latest", "reg.example:5000/team/app:2"].into()
+    );
+    let tar = daemon.folder().join("saved.tar");
+    daemon
+        .dhow(&["save", "-o", tar.to_str().unwrap(), "busybox", "reg.example:5000/team/app:2"])
+        .ok()
+        .to_owned();
+    let container = daemon.dhow(&["create", "busybox"]).ok().to_owned();
+    daemon.dhow(&["rmi", &id]).fails(1, "conflict");
+    daemon.dhow(&["rm", &container]).ok();
+    assert!(daemon.dhow(&["rmi", "busybox"]).ok().contains("Untagged: busybox:latest"));
+    assert!(daemon.dhow(&["rmi", "reg.example:5000/team/app:2"]).ok().contains(&format!("Deleted: {id}")));
+    daemon.dhow(&["run", "--pull", "never", "busybox"]).fails(125, "No such image");
+    let loaded = daemon.dhow(&["load", "-i", tar.to_str().unwrap()]);
+    assert!(loaded.ok().contains("Loaded image: busybox:latest"), "{}", loaded.out);
+    assert_eq!(
+        daemon.dhow(&["inspect", "-f", "{{.Id}}", "busybox"]).ok(),
+        id,
+        "the same image, byte for byte"
+    );
+    assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "again"]).ok(), "again");
+    assert!(daemon.dhow(&["history", "busybox"]).ok().contains("IMAGE"));
+    daemon.finish();
+}
+
+#[test]
+fn root_bad_archives_leave_nothing() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let tar = daemon.folder().join("saved.tar");
+    daemon.dhow(&["save", "-o", tar.to_str().unwrap(), "busybox"]).ok();
+    daemon.dhow(&["rmi", "busybox"]).ok();
+    let whole = std::fs::read(&tar).unwrap();
+    let cut = daemon.folder().join("cut.tar");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(daemon.dhow(&["load", "-i", cut.to_str().unwrap()]).code, 1);
+    let mut wrong = whole;
+    let middle = wrong.len() / 2;
+    wrong[middle] ^= 0xff;
+    std::fs::write(&cut, &wrong).unwrap();
+    assert_eq!(daemon.dhow(&["load", "-i", cut.to_str().unwrap()]).code, 1);
+    std::fs::write(&cut, b"this is no tar").unwrap();
+    assert_eq!(daemon.dhow(&["load", "-i", cut.to_str().unwrap()]).code, 1);
+    assert_eq!(daemon.dhow(&["images", "-aq"]).ok(), "");
+    let left: Vec<_> = std::fs::read_dir(daemon.folder().join("data/layers")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let temporary: Vec<_> = std::fs::read_dir(daemon.folder().join("data/tmp")).unwrap().collect();
+    assert!(temporary.is_empty(), "{temporary:?}");
+    daemon.finish();
+}

@@ -1,0 +1,75 @@
+//! A start that failed, in docker's words. Pure. Clients match these texts to choose 127 and 126.
+
+use crate::{Error, Kind};
+use dhow_runtime::Error as Refusal;
+
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const ENOTDIR: i32 = 20;
+const EISDIR: i32 = 21;
+
+/// What went wrong, as runc would say it.
+pub(crate) fn sentence(refusal: &Refusal) -> String {
+    let Refusal { step, object, errno, .. } = refusal;
+    if step != "exec" {
+        return crate::error::runtime_sentence(refusal);
+    }
+    match *errno {
+        ENOENT if !object.contains('/') => format!("exec: \"{object}\": executable file not found in $PATH"),
+        ENOENT | ENOTDIR => {
+            let why = std::io::Error::from_raw_os_error(*errno).to_string().to_ascii_lowercase();
+            let why = why.split(" (os error").next().unwrap_or_default().to_owned();
+            format!("exec: \"{object}\": stat {object}: {why}")
+        }
+        EACCES => format!("exec: \"{object}\": permission denied"),
+        EISDIR => format!("exec: \"{object}\": is a directory"),
+        8 => format!("exec {object}: exec format error"),
+        _ => crate::error::runtime_sentence(refusal),
+    }
+}
+
+/// The exit code that docker stores.
+pub(crate) fn exit_code(refusal: &Refusal) -> i32 {
+    match (refusal.step.as_str(), refusal.errno) {
+        ("exec", ENOENT | ENOTDIR) => 127,
+        ("exec", EACCES | EISDIR | 8) => 126,
+        _ => 128,
+    }
+}
+
+/// The error of a `start`.
+pub(super) fn start_error(refusal: &Refusal) -> (Error, i32) {
+    let code = exit_code(refusal);
+    let message = format!(
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start \
+         container process: {}: unknown",
+        sentence(refusal)
+    );
+    let kind = if code == 128 { Kind::Internal } else { Kind::Invalid };
+    (Error::new(kind, message), code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(object: &str, errno: i32) -> Refusal {
+        Refusal { step: "exec".into(), object: object.into(), errno, detail: String::new() }
+    }
+
+    #[test]
+    fn dockers_words_and_codes() {
+        let (error, code) = start_error(&refused("nope", ENOENT));
+        assert!(
+            error.message.contains("exec: \"nope\": executable file not found in $PATH: unknown"),
+            "{error}"
+        );
+        assert_eq!(code, 127);
+        let (error, code) = start_error(&refused("/nope", ENOENT));
+        assert!(error.message.contains("stat /nope: no such file or directory"), "{error}");
+        assert_eq!(code, 127);
+        let (error, code) = start_error(&refused("/etc/passwd", EACCES));
+        assert!(error.message.contains("permission denied"), "{error}");
+        assert_eq!(code, 126);
+    }
+}

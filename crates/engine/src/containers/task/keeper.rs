@@ -1,0 +1,152 @@
+//! What a container's task keeps in every state: its record, how it stands, who waits; and how that reaches readers, journal and events.
+
+use crate::{
+    Result, blocking,
+    containers::{
+        Book, Health, Status,
+        book::{Handle, Queued},
+        record::{Record, Standing},
+    },
+    events::{Event, Time},
+    shared::Shared,
+};
+use dhow_store::Ticket;
+use std::{path::PathBuf, sync::Arc};
+use tokio::task::JoinHandle;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) record: Arc<Record>,
+    pub(crate) standing: Standing,
+    pub(crate) health: Option<Health>,
+    /// Attached before the start.
+    pub(crate) queue: Vec<Queued>,
+    /// `containers/<id>`.
+    pub(crate) dir: PathBuf,
+    /// What the last run left is being cleaned up.
+    pub(crate) cleanup: Option<JoinHandle<()>>,
+    /// Counts starts of this daemon's life: probes of an older run do not count.
+    pub(crate) runs: u64,
+}
+
+impl Keeper {
+    pub(crate) fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    pub(crate) fn book(&self) -> &Book {
+        &self.shared.containers
+    }
+
+    /// Shows readers how it stands now.
+    pub(crate) fn publish(&self) {
+        self.handle.publish(self.record.view(&self.standing, self.health.clone(), &self.dir));
+    }
+
+    /// Writes how it stands; nobody waits.
+    pub(crate) fn save_state(&self) {
+        match self.shared.journal(&format!("state/{}", self.id()), &self.standing) {
+            Ok(ticket) => ticket.forget(),
+            Err(failure) => {
+                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded")
+            }
+        }
+    }
+
+    /// Writes what it is made from.
+    pub(crate) fn save_record(&self) -> Result<Ticket> {
+        self.shared.journal(&format!("container/{}", self.id()), &*self.record)
+    }
+
+    /// Publishes and writes a status.
+    pub(crate) fn set_status(&mut self, status: Status) {
+        self.standing.status = status;
+        self.publish();
+        self.save_state();
+    }
+
+    /// One of docker's events, with its attributes.
+    pub(crate) fn event<const N: usize>(&self, action: &str, extra: [(&str, &str); N]) {
+        emit(&self.shared, &self.record, action, &extra);
+    }
+
+    /// Waits until nothing of the last run is left.
+    pub(crate) async fn settle(&mut self) {
+        if let Some(cleanup) = self.cleanup.take()
+            && let Err(failure) = cleanup.await
+        {
+            tracing::error!(id = self.id(), %failure, "cleaning up after a container failed");
+        }
+    }
+
+    /// Takes the container out of the world: journal, name, list, event; then, after the answer, its files.
+    pub(crate) async fn remove(&mut self, volumes: bool, durable: bool) -> Result<()> {
+        let before = self.standing.status;
+        self.standing.status = Status::Removing;
+        self.publish();
+        let keys = [format!("container/{}", self.id()), format!("state/{}", self.id())];
+        let journal = self.shared.store.journal();
+        let [record, state] = keys.map(|key| journal.put(&key, None));
+        record.forget();
+        if durable {
+            if let Err(failure) = self.shared.synced(state).await {
+                self.standing.status = before;
+                self.publish();
+                return Err(failure);
+            }
+        } else {
+            state.forget();
+        }
+        self.queue.clear();
+        self.book().remove(self.id(), &self.record.name);
+        self.shared.execs.drop_of(self.id());
+        self.shared.volumes.forget(&self.record);
+        self.event("destroy", []);
+        let code = self.standing.exit_code;
+        self.handle.answer_waiters(code, &self.standing.error, true);
+        let (shared, record, cleanup) = (self.shared.clone(), self.record.clone(), self.cleanup.take());
+        let work = async move {
+            if let Some(cleanup) = cleanup
+                && let Err(failure) = cleanup.await
+            {
+                tracing::error!(%failure, "cleaning up after a container failed");
+            }
+            let removed = blocking::run(move || {
+                if volumes {
+                    crate::volumes::remove_anonymous(&shared, &record);
+                }
+                shared.store.remove_snapshot(&record.id).map_err(Into::into)
+            });
+            if let Err(failure) = removed.await {
+                tracing::error!(%failure, "the files of a removed container are still there");
+            }
+        };
+        if durable {
+            // `docker rm` promises that the disk is free again
+            work.await;
+        } else {
+            tokio::spawn(work);
+        }
+        Ok(())
+    }
+}
+
+/// One of docker's container events: labels, image and name, and what is special about it.
+pub(crate) fn emit(shared: &Shared, record: &Record, action: &str, extra: &[(&str, &str)]) {
+    let mut attributes = record.spec.labels.clone();
+    attributes.insert("image".to_owned(), record.spec.image.clone());
+    attributes.insert("name".to_owned(), record.name.clone());
+    for (key, value) in extra {
+        attributes.insert((*key).to_owned(), (*value).to_owned());
+    }
+    shared.events.emit(Event {
+        kind: "container",
+        action: action.to_owned(),
+        id: record.id.clone(),
+        attributes,
+        time: Time::now(),
+    });
+}

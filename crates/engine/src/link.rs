@@ -1,0 +1,225 @@
+//! A connection to one shim: requests with answers, and what happens down there as notices. Nobody waits for a shim while
+//! holding a lock, and a shim that goes answers everything that was still asked of it.
+
+use dhow_runtime::Error as Refusal;
+use dhow_shim::{Client, Event, Exit, Request, Target};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::{
+    collections::HashMap,
+    io,
+    process::Child,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{mpsc, oneshot},
+};
+
+/// What a shim says by itself.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// First on every connection.
+    Hello { pid: Option<i32>, running: bool, exit: Option<Exit>, execs: Vec<(String, i32)> },
+    /// PID 1 ended.
+    Exited(Exit),
+    /// An exec ended that nobody registered for: one that is older than this daemon.
+    ExecExited(String, Exit),
+    /// The shim has gone.
+    Gone,
+}
+
+#[derive(Debug)]
+struct Polled(Client);
+
+impl AsRawFd for Polled {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Link {
+    client: AsyncFd<Polled>,
+    next: AtomicU32,
+    open: Mutex<Open>,
+}
+
+/// What waits for an answer.
+#[derive(Debug, Default)]
+struct Open {
+    replies: HashMap<u32, oneshot::Sender<Result<i32, Refusal>>>,
+    exits: HashMap<String, oneshot::Sender<Exit>>,
+    gone: bool,
+}
+
+impl Link {
+    /// Takes the connection over. `child` is reaped when the shim has gone.
+    pub(crate) fn new(
+        client: Client,
+        child: Option<Child>,
+    ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>)> {
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; Polled owns its descriptor and never lets go of it"
+        )]
+        let client = AsyncFd::new(Polled(client))?;
+        let link = Arc::new(Self { client, next: AtomicU32::new(1), open: Mutex::default() });
+        let (sender, notices) = mpsc::unbounded_channel();
+        tokio::spawn(read(link.clone(), child, sender));
+        Ok((link, notices))
+    }
+
+    /// Sends a request and waits for its answer: the pid for `Create`, `Go` and `Exec`, else 0.
+    pub(crate) async fn call(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<i32, Refusal> {
+        let seq = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut open = self.lock();
+            if open.gone {
+                return Err(gone());
+            }
+            open.replies.insert(seq, sender);
+        }
+        if let Err(failure) = self.send(seq, request, fds).await {
+            self.lock().replies.remove(&seq);
+            return Err(Refusal {
+                step: "talk to the shim".to_owned(),
+                object: String::new(),
+                errno: failure.raw_os_error().unwrap_or(0),
+                detail: failure.to_string(),
+            });
+        }
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Registers for the end of an exec; call it before the exec is started. Fails when the shim goes.
+    pub(crate) fn exit_of(&self, id: &str) -> oneshot::Receiver<Exit> {
+        let (sender, exit) = oneshot::channel();
+        let mut open = self.lock();
+        if !open.gone {
+            open.exits.insert(id.to_owned(), sender);
+        }
+        exit
+    }
+
+    /// The exec was never started: nobody waits for it any more.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().exits.remove(id);
+    }
+
+    /// Hands a stream end to the shim.
+    pub(crate) async fn attach(&self, target: Target, end: OwnedFd, wanted: Streams) -> Result<(), Refusal> {
+        let Streams { stdin, stdout, stderr } = wanted;
+        self.call(&Request::Attach { target, stdin, stdout, stderr }, &[end.as_fd()]).await.map(|_| ())
+    }
+
+    /// Signals a process of the container.
+    pub(crate) async fn signal(&self, target: Target, signal: i32) -> Result<(), Refusal> {
+        self.call(&Request::Signal { target, signal }, &[]).await.map(|_| ())
+    }
+
+    async fn send(&self, seq: u32, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        loop {
+            match self.client.get_ref().0.send(seq, request, fds) {
+                Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
+                    self.client.writable().await?.clear_ready();
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dispatch(&self, event: Event, notices: &mpsc::UnboundedSender<Notice>) {
+        let answer = |seq: u32, result| {
+            if let Some(waiting) = self.lock().replies.remove(&seq)
+                && waiting.send(result).is_err()
+            {
+                tracing::debug!(seq, "the asker of a shim has gone");
+            }
+        };
+        let notice = match event {
+            Event::Hello { pid, running, exit, execs } => Notice::Hello { pid, running, exit, execs },
+            Event::Created { seq, pid } | Event::Started { seq, pid } => return answer(seq, Ok(pid)),
+            Event::Done { seq } => return answer(seq, Ok(0)),
+            Event::Failed { seq, step, object, errno, detail } => {
+                return answer(seq, Err(Refusal { step, object, errno, detail }));
+            }
+            Event::Exited { target: Target::Init, exit } => Notice::Exited(exit),
+            Event::Exited { target: Target::Exec(id), exit } => match self.lock().exits.remove(&id) {
+                Some(waiting) => {
+                    if waiting.send(exit).is_err() {
+                        tracing::debug!(exec = id, "nobody waits for this exec any more");
+                    }
+                    return;
+                }
+                None => Notice::ExecExited(id, exit),
+            },
+        };
+        if notices.send(notice).is_err() {
+            tracing::debug!("the container's task has gone before its shim");
+        }
+    }
+}
+
+/// Which streams an attached client takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Streams {
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+fn gone() -> Refusal {
+    Refusal {
+        step: "talk to the shim".to_owned(),
+        object: String::new(),
+        errno: 0,
+        detail: "the shim has gone".to_owned(),
+    }
+}
+
+/// Reads events until the shim has gone, then answers whatever is still open and reaps it.
+async fn read(link: Arc<Link>, child: Option<Child>, notices: mpsc::UnboundedSender<Notice>) {
+    let failure = loop {
+        let mut ready = match link.client.readable().await {
+            Ok(ready) => ready,
+            Err(failure) => break Some(failure),
+        };
+        match link.client.get_ref().0.recv() {
+            Ok(Some(event)) => link.dispatch(event, &notices),
+            Ok(None) => break None,
+            Err(empty) if empty.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+            Err(failure) => break Some(failure),
+        }
+    };
+    if let Some(failure) = failure {
+        tracing::debug!(%failure, "the connection to a shim broke");
+    }
+    let open = {
+        let mut open = link.lock();
+        open.gone = true;
+        std::mem::take(&mut *open)
+    };
+    link.lock().gone = true;
+    drop(open);
+    if notices.send(Notice::Gone).is_err() {
+        tracing::debug!("a shim went after its container's task");
+    }
+    if let Some(mut child) = child {
+        // It has closed its socket, so it is ending: this takes microseconds, on a thread that may block.
+        let reaped =
+            crate::blocking::run(move || child.wait().map_err(|e| crate::error::io("reap", "shim", e))).await;
+        if let Err(failure) = reaped {
+            tracing::warn!(%failure, "a shim was not reaped");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The child between clone and execve. It reads the plan and makes system calls: no allocation, no locks, no logging. A failure is one record.
+
+mod console;
+mod finish;
+mod home;
+mod mounts;
+mod paths;
+mod walk;
+
+pub(crate) use console::attach_terminal;
+
+use crate::plan::Body;
+use crate::wire::{self, Record};
+use dhow_sys::clone::exit_now;
+use dhow_sys::exec::{Image, close_except};
+use dhow_sys::{clone::new, signals};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+
+/// A failed step, without owning anything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failure<'a> {
+    pub(crate) step: &'static str,
+    pub(crate) object: &'a [u8],
+    pub(crate) errno: Errno,
+    pub(crate) detail: &'static str,
+}
+
+pub(crate) type Done<'a, T = ()> = Result<T, Failure<'a>>;
+
+/// Names the failed step of a kernel's answer.
+pub(crate) trait Named<T> {
+    fn named<'a>(self, step: &'static str, object: &'a [u8]) -> Done<'a, T>;
+}
+
+impl<T> Named<T> for rustix::io::Result<T> {
+    fn named<'a>(self, step: &'static str, object: &'a [u8]) -> Done<'a, T> {
+        self.map_err(|errno| Failure { step, object, errno, detail: "" })
+    }
+}
+
+/// Everything the parent prepared.
+pub(crate) struct Inherited<'a> {
+    pub(crate) body: &'a Body,
+    /// Our end of the socket to the parent: records out, "go" in; closed by execve.
+    pub(crate) parent: &'a OwnedFd,
+    /// v1: `tasks` files to join by.
+    pub(crate) tasks: &'a [OwnedFd],
+    /// Namespaces to enter by descriptor, except pid, with their flags.
+    pub(crate) joins: &'a [(u64, OwnedFd)],
+    pub(crate) netns: Option<BorrowedFd<'a>>,
+    /// An exec: the container's init.
+    pub(crate) target: Option<BorrowedFd<'a>>,
+    pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
+    pub(crate) size: (u16, u16),
+}
+
+/// Runs the child to its end.
+pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
+    let failure = match set_up(inherited, image) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    // If the parent is gone there is nobody to tell.
+    let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure), None);
+    exit_now(if told.is_ok() { 1 } else { 2 })
+}
+
+enum Never {}
+
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
+    signals::reset_all();
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
+    // No process of the container may trace this one or look at its descriptors before it is one of them.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .named("prctl", b"DUMPABLE")?;
+    for tasks in inherited.tasks {
+        rustix::io::write(tasks, b"0").named("join cgroup", b"tasks")?;
+    }
+    rustix::process::setsid().named("setsid", b"")?;
+    stdio(inherited)?;
+    close_others(inherited)?;
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let body: &'a Body = inherited.body;
+    finish::before_mounts(&body.program)?;
+    join(inherited)?;
+    let mut walker = walk::Walker::new(inherited.size);
+    if body.exec {
+        walker.root_is_own()?;
+    }
+    for step in &body.steps {
+        walker.step(step)?;
+    }
+    let (master, slave) = (walker.master.take(), walker.slave.take());
+    // No folder stays open that a working directory could name.
+    drop(walker);
+    if let Some(terminal) = slave {
+        attach_terminal(terminal.as_fd())?;
+    }
+    if body.program.home {
+        home::set(body.program.uid, image)?;
+    }
+    finish::identity(&body.program)?;
+    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
+        .named("tell", b"parent")?;
+    drop(master);
+    if !wire::wait_go(inherited.parent.as_fd()) {
+        exit_now(3);
+    }
+    finish::execute(&body.program, image)
+}
+
+/// Puts the three streams in place.
+fn stdio(inherited: &Inherited<'_>) -> Done<'static> {
+    let Some([stdin, stdout, stderr]) = inherited.stdio else { return Ok(()) };
+    // The parent made sure that none of the three is below 3.
+    rustix::stdio::dup2_stdin(stdin).named("dup2", b"stdin")?;
+    rustix::stdio::dup2_stdout(stdout).named("dup2", b"stdout")?;
+    rustix::stdio::dup2_stderr(stderr).named("dup2", b"stderr")
+}
+
+/// Closes all that this process has no business with.
+fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
+    let mut keep = [inherited.parent.as_fd(); 12];
+    let wanted =
+        inherited.joins.iter().map(|(_, fd)| fd.as_fd()).chain(inherited.netns).chain(inherited.target);
+    let mut count = 1;
+    for fd in wanted {
+        *keep.get_mut(count).ok_or(Errno::MFILE).named("keep descriptor", b"")? = fd;
+        count += 1;
+    }
+    let keep = keep.get_mut(..count).ok_or(Errno::MFILE).named("keep descriptor", b"")?;
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    close_except(keep).named("close_range", b"")
+}
+
+fn join(inherited: &Inherited<'_>) -> Done<'static> {
+    if let Some(target) = inherited.target {
+        let all = ThreadNameSpaceType::MOUNT
+            | ThreadNameSpaceType::CONTROL_GROUP
+            | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+            | ThreadNameSpaceType::NETWORK;
+        return rustix::thread::move_into_thread_name_spaces(target, all).named("setns", b"of the container");
+    }
+    for (flag, fd) in inherited.joins {
+        let kind = match *flag {
+            new::IPC => LinkNameSpaceType::InterProcessCommunication,
+            new::UTS => LinkNameSpaceType::HostNameAndNISDomainName,
+            new::CGROUP => LinkNameSpaceType::ControlGroup,
+            new::NET => LinkNameSpaceType::Network,
+            _ => continue,
+        };
+        rustix::thread::move_into_link_name_space(fd.as_fd(), Some(kind))
+            .named("setns", b"joined namespace")?;
+    }
+    if let Some(netns) = inherited.netns {
+        rustix::thread::move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
+            .named("setns", b"network namespace")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Observe: what this machine offers.
+
+use crate::Error;
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::CapabilitySet;
+use std::fs;
+use std::path::PathBuf;
+
+/// One mounted v1 hierarchy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hierarchy {
+    /// Where it is mounted.
+    pub(crate) mount: PathBuf,
+    /// `cpu`, `cpuacct`, `name=systemd`.
+    pub(crate) controllers: Vec<String>,
+}
+
+/// Facts about this machine that a plan depends on.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    pub(crate) hierarchies: Vec<Hierarchy>,
+    /// Mount point of the unified hierarchy if it has the controllers (pure v2), else none.
+    pub(crate) unified: Option<PathBuf>,
+    pub(crate) bounding: u64,
+    pub(crate) kernel: (u32, u32),
+    pub(crate) apparmor: bool,
+    /// (resource, hard limit) of this process.
+    pub(crate) hard_limits: Vec<(u32, u64)>,
+}
+
+fn read(path: &str) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))
+}
+
+/// Undoes the kernel's `\040` in mountinfo.
+fn unescape(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = |d: &[u8]| d.iter().all(|b| matches!(b, b'0'..=b'7'));
+        if let (b'\\', Some((digits, after))) = (first, tail.split_at_checked(3))
+            && octal(digits)
+        {
+            bytes.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8).wrapping_add(d - b'0')));
+            rest = after;
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+/// The cgroup mounts of a mountinfo text: v1 hierarchies and v2 mount points, first mount of each wins.
+pub(crate) fn cgroup_mounts(mountinfo: &str) -> (Vec<Hierarchy>, Option<PathBuf>) {
+    const NO_CONTROLLERS: [&str; 8] = [
+        "rw",
+        "ro",
+        "xattr",
+        "noprefix",
+        "clone_children",
+        "release_agent",
+        "favordynmods",
+        "cpuset_v2_mode",
+    ];
+    let (mut hierarchies, mut unified): (Vec<Hierarchy>, _) = (Vec::new(), None);
+    for line in mountinfo.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let mut left = left.split(' ');
+        let (Some(root), Some(mount)) = (left.nth(3), left.next()) else { continue };
+        let mut right = right.split(' ');
+        let (kind, options) = (right.next().unwrap_or(""), right.nth(1).unwrap_or(""));
+        if root != "/" {
+            continue;
+        }
+        if kind == "cgroup2" && unified.is_none() {
+            unified = Some(unescape(mount));
+        } else if kind == "cgroup" {
+            let controllers: Vec<String> = options
+                .split(',')
+                .filter(|o| !NO_CONTROLLERS.contains(&o.split('=').next().unwrap_or("")))
+                .map(str::to_owned)
+                .collect();
+            if !controllers.is_empty() && !hierarchies.iter().any(|h| h.controllers == controllers) {
+                hierarchies.push(Hierarchy { mount: unescape(mount), controllers });
+            }
+        }
+    }
+    (hierarchies, unified)
+}
+
+impl Host {
+    /// Reads /proc and /sys once; a daemon does it at its start.
+    ///
+    /// # Errors
+    /// If /proc or the cgroup mounts cannot be read.
+    pub fn observe() -> Result<Self, Error> {
+        let (hierarchies, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        Self::with_cgroups(hierarchies, unified)
+    }
+
+    /// As [`Host::observe`], but containers use the v2 hierarchy alone, even where v1 has the controllers.
+    ///
+    /// # Errors
+    /// If there is no v2 hierarchy, or as [`Host::observe`].
+    pub fn observe_unified() -> Result<Self, Error> {
+        let (_, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        Self::with_cgroups(Vec::new(), unified)
+    }
+
+    fn with_cgroups(hierarchies: Vec<Hierarchy>, unified: Option<PathBuf>) -> Result<Self, Error> {
+        let controllers = |mount: &PathBuf| {
+            fs::read_to_string(mount.join("cgroup.controllers")).is_ok_and(|text| !text.trim().is_empty())
+        };
+        let unified = unified.filter(|mount| hierarchies.is_empty() || controllers(mount));
+        let hierarchies = if hierarchies.iter().any(|h| h.controllers.iter().any(|c| !c.starts_with("name=")))
+        {
+            hierarchies
+        } else {
+            Vec::new()
+        };
+        if hierarchies.is_empty() && unified.is_none() {
+            return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
+        }
+        let status = read("/proc/self/status")?;
+        let bounding = status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapBnd:"))
+            .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+            .ok_or_else(|| Error::invalid("/proc/self/status", "no CapBnd line"))?;
+        let unified = if hierarchies.is_empty() { unified } else { None };
+        Ok(Self {
+            hierarchies,
+            unified,
+            bounding,
+            kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
+            apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")
+                .is_ok_and(|t| t.starts_with('Y')),
+            hard_limits: RESOURCES
+                .iter()
+                .map(|&(number, _, resource)| (number, getrlimit(resource).maximum.unwrap_or(u64::MAX)))
+                .collect(),
+        })
+    }
+
+    /// Whether resource limits go to cgroup v2.
+    #[must_use]
+    pub fn cgroup_v2(&self) -> bool {
+        self.unified.is_some()
+    }
+
+    /// Major and minor of the kernel.
+    #[must_use]
+    pub fn kernel(&self) -> (u32, u32) {
+        self.kernel
+    }
+
+    /// Whether AppArmor is on.
+    #[must_use]
+    pub fn apparmor(&self) -> bool {
+        self.apparmor
+    }
+
+    /// Whether the bounding set of this process has the capability `name` (`CAP_SYS_RESOURCE`).
+    #[must_use]
+    pub fn may(&self, name: &str) -> bool {
+        crate::caps::bit(name).is_some_and(|bit| self.bounding & bit != 0)
+    }
+
+    pub(crate) fn may_raise_limits(&self) -> bool {
+        self.bounding & CapabilitySet::SYS_RESOURCE.bits() != 0
+    }
+}
+
+fn kernel(release: &str) -> (u32, u32) {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Resource limits by number and OCI name.
+pub(crate) const RESOURCES: [(u32, &str, Resource); 16] = [
+    (0, "RLIMIT_CPU", Resource::Cpu),
+    (1, "RLIMIT_FSIZE", Resource::Fsize),
+    (2, "RLIMIT_DATA", Resource::Data),
+    (3, "RLIMIT_STACK", Resource::Stack),
+    (4, "RLIMIT_CORE", Resource::Core),
+    (5, "RLIMIT_RSS", Resource::Rss),
+    (6, "RLIMIT_NPROC", Resource::Nproc),
+    (7, "RLIMIT_NOFILE", Resource::Nofile),
+    (8, "RLIMIT_MEMLOCK", Resource::Memlock),
+    (9, "RLIMIT_AS", Resource::As),
+    (10, "RLIMIT_LOCKS", Resource::Locks),
+    (11, "RLIMIT_SIGPENDING", Resource::Sigpending),
+    (12, "RLIMIT_MSGQUEUE", Resource::Msgqueue),
+    (13, "RLIMIT_NICE", Resource::Nice),
+    (14, "RLIMIT_RTPRIO", Resource::Rtprio),
+    (15, "RLIMIT_RTTIME", Resource::Rttime),
+];

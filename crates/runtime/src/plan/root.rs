@@ -1,0 +1,258 @@
+//! The steps that make the container's view of the file system.
+
+use super::{Body, Options, RootFs, cgroups, mounts, text};
+use crate::step::{Overlay, Step};
+use crate::{Error, Host};
+use dhow_oci::runtime as spec;
+use dhow_sys::clone::new;
+use dhow_sys::mount::{attr, propagation};
+use std::path::Path;
+
+/// Character devices every container has: path, major, minor.
+const NODES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Symbolic links every container has, and what must exist for them.
+const LINKS: [(&str, &str, Option<&str>); 6] = [
+    ("/dev/fd", "/proc/self/fd", None),
+    ("/dev/stdin", "/proc/self/fd/0", None),
+    ("/dev/stdout", "/proc/self/fd/1", None),
+    ("/dev/stderr", "/proc/self/fd/2", None),
+    ("/dev/ptmx", "pts/ptmx", None),
+    ("/dev/core", "/proc/kcore", Some("/proc/kcore")),
+];
+
+pub(super) fn steps(
+    spec: &spec::Spec,
+    linux: &spec::Linux,
+    options: &Options,
+    place: &cgroups::Place,
+    host: &Host,
+    body: &mut Body,
+) -> Result<(), Error> {
+    let wanted = linux.rootfs_propagation.as_deref().unwrap_or("");
+    let kind = match mounts::propagation_of(wanted.strip_prefix('r').unwrap_or(wanted)) {
+        None if !wanted.is_empty() => {
+            return Err(Error::invalid("linux.rootfsPropagation", format_args!("unknown value {wanted:?}")));
+        }
+        kind => kind,
+    };
+    body.steps.push(Step::Detach { shared: kind == Some(propagation::SHARED) });
+    if body.namespaces & new::CGROUP != 0 {
+        body.steps.push(Step::CgroupNamespace {});
+    }
+    source(spec, options, host, body)?;
+    let mut late = Vec::new();
+    for mount in &spec.mounts {
+        let step = mounts::compile(mount, place, host, &mut late)?;
+        body.steps.push(step);
+    }
+    if let Some(init) = &options.init {
+        body.steps.push(Step::Bind {
+            source: text("init", init.to_string_lossy())?,
+            target: c"/sbin/docker-init".to_owned(),
+            recursive: false,
+            set: attr::RDONLY,
+            clear: 0,
+            recursive_set: 0,
+            propagation: propagation::PRIVATE,
+        });
+    }
+    devices(spec, linux, body)?;
+    if options.make_cwd {
+        body.steps.push(Step::Folder { path: body.program.cwd.clone() });
+    }
+    sysctls(linux, body)?;
+    if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
+        namespaced(body, new::UTS, "hostname", "uts")?;
+        body.steps.push(Step::Hostname { name: text("hostname", name)? });
+    }
+    if let Some(name) = spec.domainname.as_ref().filter(|name| !name.is_empty()) {
+        namespaced(body, new::UTS, "domainname", "uts")?;
+        body.steps.push(Step::Domainname { name: text("domainname", name)? });
+    }
+    if body.program.terminal {
+        body.steps.push(Step::Terminal { console: true });
+    }
+    for path in &linux.masked_paths {
+        body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
+    }
+    for path in &linux.readonly_paths {
+        body.steps.push(Step::ReadOnlyPath { path: text("linux.readonlyPaths", path)? });
+    }
+    body.steps.append(&mut late);
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        body.steps.push(Step::ReadOnlyRoot {});
+    }
+    body.steps.push(Step::Pivot {});
+    if let Some(flags) = kind {
+        body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
+    }
+    Ok(())
+}
+
+/// The root itself.
+fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) -> Result<(), Error> {
+    match &options.rootfs {
+        RootFs::Path => {
+            let path = spec.root.as_ref().map(|root| root.path.as_str()).unwrap_or_default();
+            if !path.starts_with('/') {
+                return Err(Error::invalid("root.path", "must be absolute"));
+            }
+            body.steps.push(Step::BindRoot { path: text("root.path", path)? });
+        }
+        RootFs::Overlay { lowers, upper, work, volatile } => {
+            let path = |path: &Path| text("rootfs", path.to_string_lossy());
+            if lowers.is_empty() {
+                return Err(Error::invalid("rootfs", "an overlay needs a lower layer"));
+            }
+            body.overlay = Some(Overlay {
+                upper: upper.clone(),
+                work: work.clone(),
+                top: lowers.first().cloned(),
+                volatile: *volatile,
+            });
+            let step = if host.kernel >= (6, 8) {
+                let lowers = lowers.iter().map(|lower| path(lower)).collect::<Result<_, _>>()?;
+                Step::Overlay { lowers, upper: path(upper)?, work: path(work)?, volatile: *volatile }
+            } else {
+                Step::OverlayClassic { upper: path(upper)?, data: classic(lowers, upper, work, *volatile)? }
+            };
+            body.steps.push(step);
+        }
+    }
+    Ok(())
+}
+
+/// The option string of mount(2): a backslash before `:`, `,` and backslash; one page at most.
+fn classic(
+    lowers: &[std::path::PathBuf],
+    upper: &Path,
+    work: &Path,
+    volatile: bool,
+) -> Result<std::ffi::CString, Error> {
+    let escape = |path: &Path, also: &[char]| {
+        let mut out = String::new();
+        for c in path.to_string_lossy().chars() {
+            if c == '\\' || c == ',' || also.contains(&c) {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out
+    };
+    let lowers: Vec<_> = lowers.iter().map(|lower| escape(lower, &[':'])).collect();
+    let mut data = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lowers.join(":"),
+        escape(upper, &[]),
+        escape(work, &[])
+    );
+    if volatile {
+        data.push_str(",volatile");
+    }
+    if data.len() >= 4096 {
+        let detail = "too many or too long layer paths for this kernel (Linux 6.8 has no limit)";
+        return Err(Error::invalid("rootfs", detail));
+    }
+    text("rootfs", data)
+}
+
+/// Nodes and links of /dev, unless the host's /dev is bound there.
+fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
+    let bound = spec.mounts.iter().any(|mount| {
+        mount.destination.trim_end_matches('/') == "/dev"
+            && (mount.kind.as_deref() == Some("bind")
+                || mount.options.iter().any(|o| o == "bind" || o == "rbind"))
+    });
+    if bound {
+        return Ok(());
+    }
+    for (path, major, minor) in NODES {
+        if !linux.devices.iter().any(|device| device.path == path) {
+            let path = text("devices", path)?;
+            body.steps.push(Step::Node { path, kind: 0o020_000, mode: 0o666, major, minor, uid: 0, gid: 0 });
+        }
+    }
+    for device in &linux.devices {
+        let field = format!("linux.devices {}", device.path);
+        let kind = match device.kind.as_str() {
+            "c" | "u" => 0o020_000,
+            "b" => 0o060_000,
+            "p" => 0o010_000,
+            other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
+        };
+        let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
+        if !device.path.starts_with('/') {
+            return Err(Error::invalid(&field, "the path must be absolute"));
+        }
+        body.steps.push(Step::Node {
+            path: text(&field, &device.path)?,
+            kind,
+            mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+            major: number(device.major)?,
+            minor: number(device.minor)?,
+            uid: device.uid.unwrap_or(0),
+            gid: device.gid.unwrap_or(0),
+        });
+    }
+    for (path, to, only_if) in LINKS {
+        let only_if = only_if.map(|path| text("devices", path)).transpose()?;
+        body.steps.push(Step::Link { path: text("devices", path)?, to: text("devices", to)?, only_if });
+    }
+    Ok(())
+}
+
+/// Refuses what would change the host.
+fn namespaced(body: &Body, flag: u64, field: &str, kind: &str) -> Result<(), Error> {
+    let own = body.namespaces & flag != 0
+        || body.joins.iter().any(|join| join.flag == flag)
+        || flag == new::NET && body.netns_passed;
+    if own {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        field,
+        format_args!("cannot be set: the container shares the host's {kind} namespace"),
+    ))
+}
+
+fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
+    const IPC: [&str; 8] = [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
+    for (key, value) in &linux.sysctl {
+        let field = format!("linux.sysctl {key}");
+        let name = key.replace('/', ".");
+        let (flag, kind) = if name.starts_with("net.") {
+            (new::NET, "network")
+        } else if IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {
+            (new::IPC, "ipc")
+        } else if name == "kernel.hostname" || name == "kernel.domainname" {
+            (new::UTS, "uts")
+        } else {
+            return Err(Error::invalid(field, "is not namespaced: it would change the host"));
+        };
+        namespaced(body, flag, &field, kind)?;
+        let path = if key.contains('/') { key.clone() } else { key.replace('.', "/") };
+        if path.split('/').any(|part| part.is_empty() || part == "..") {
+            return Err(Error::invalid(field, "is no sysctl"));
+        }
+        let path = text(&field, format!("/proc/sys/{path}"))?;
+        body.steps.push(Step::Sysctl { path, value: text(&field, value)? });
+    }
+    Ok(())
+}

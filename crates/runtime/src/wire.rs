@@ -1,0 +1,139 @@
+//! What parent and child say to each other over one SEQPACKET socketpair: the child "ready" (with the terminal's master) or one failure, the
+//! parent "go". Execve closes the child's end.
+
+use crate::Error;
+use crate::child::Failure;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use std::mem::MaybeUninit;
+
+/// A message of fixed size, built without allocation.
+pub(crate) struct Record {
+    bytes: [u8; 4608],
+    len: usize,
+}
+
+const READY: u8 = b'r';
+const FAILED: u8 = b'f';
+const GO: &[u8] = b"g";
+
+impl Record {
+    pub(crate) fn ready() -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[READY]);
+        record
+    }
+
+    pub(crate) fn failed(failure: &Failure<'_>) -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[FAILED]);
+        record.put(&failure.errno.raw_os_error().to_le_bytes());
+        for part in [failure.step.as_bytes(), failure.detail.as_bytes(), failure.object] {
+            record.put(part);
+            record.put(b"\0");
+        }
+        record
+    }
+
+    /// Appends what fits: an object longer than a path is cut.
+    fn put(&mut self, part: &[u8]) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let fits = part.len().min(room.len());
+        if let (Some(place), Some(part)) = (room.get_mut(..fits), part.get(..fits)) {
+            place.copy_from_slice(part);
+            self.len += fits;
+        }
+    }
+}
+
+/// Sends a record, with a descriptor.
+pub(crate) fn send(socket: BorrowedFd<'_>, record: &Record, fd: Option<BorrowedFd<'_>>) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = fd.map(|fd| [fd]);
+    if let Some(fds) = &fds {
+        ancillary.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let bytes = record.bytes.get(..record.len).unwrap_or_default();
+    retry_on_intr(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
+}
+
+/// Waits for the parent's word; false if the parent is gone or gave up.
+pub(crate) fn wait_go(socket: BorrowedFd<'_>) -> bool {
+    let mut word = [0u8; 1];
+    retry_on_intr(|| rustix::io::read(socket, &mut word)).is_ok_and(|n| n == 1 && word == *GO)
+}
+
+/// Says "go".
+pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<()> {
+    retry_on_intr(|| rustix::net::send(socket, GO, SendFlags::NOSIGNAL)).map(drop)
+}
+
+/// What the child said.
+pub(crate) enum Answer {
+    /// It waits for "go"; the terminal's master.
+    Ready(Option<OwnedFd>),
+    /// It failed.
+    Failed(Error),
+    /// Its end is closed: by execve, or by its death.
+    Closed,
+}
+
+/// Reads one message.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
+    let mut bytes = [0u8; 4608];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let length = retry_on_intr(|| {
+        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    })?
+    .bytes;
+    let fd = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    match bytes.get(..length).unwrap_or_default().split_first() {
+        None => Ok(Answer::Closed),
+        Some((&READY, _)) => Ok(Answer::Ready(fd)),
+        Some((&FAILED, rest)) => Ok(Answer::Failed(failure(rest))),
+        Some(_) => Err(Errno::PROTO),
+    }
+}
+
+fn failure(bytes: &[u8]) -> Error {
+    let (errno, rest) =
+        bytes.split_first_chunk().map_or((0, &b""[..]), |(e, rest)| (i32::from_le_bytes(*e), rest));
+    let mut parts = rest.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+    let mut part = || parts.next().unwrap_or_default();
+    let (step, detail, object) = (part(), part(), part());
+    Error { step, object, errno, detail }
+}
+
+/// A connected pair: parent's end, child's end.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd;
+
+    #[test]
+    fn a_failure_arrives_whole() {
+        let (parent, child) = pair().unwrap();
+        let object = [b'x'; 5000];
+        let failure = Failure { step: "mount", object: &object, errno: Errno::NOENT, detail: "why" };
+        send(child.as_fd(), &Record::failed(&failure), None).unwrap();
+        let Answer::Failed(error) = receive(parent.as_fd()).unwrap() else { panic!("not a failure") };
+        assert_eq!((error.step.as_str(), error.errno, error.detail.as_str()), ("mount", 2, "why"));
+        assert!(error.object.len() > 4096);
+        drop(child);
+        assert!(matches!(receive(parent.as_fd()).unwrap(), Answer::Closed));
+    }
+}

@@ -1,0 +1,215 @@
+//! The program `dhow-shim`: one thread, one poll loop.
+
+mod attached;
+mod clock;
+mod connection;
+mod json;
+mod lines;
+mod log;
+mod process;
+mod requests;
+mod shim;
+mod streams;
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fd::OwnedFd,
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+use shim::{LARGE, SMALL, Shim};
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// After so long without an event, memory that load needed is given back.
+const IDLE: Duration = Duration::from_secs(1);
+/// Signals that a shim outlives: it ends with its container.
+const OUTLIVED: [i32; 5] = [1, 2, 3, 13, 15];
+
+/// Whose descriptor it is that has something.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Connection(usize),
+    Early(usize),
+    Orphan(usize),
+    Ended(usize),
+    Output(usize, u8),
+    Input(usize),
+    Client(usize, usize),
+}
+
+/// Runs the program with its command line: the folder of the container; stdin is the listening socket. Called as `docker-init` it is the
+/// PID 1 of `--init` instead, and the rest is the program to start.
+pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
+    let name = arguments.next().unwrap_or_default();
+    if name.as_encoded_bytes().ends_with(b"docker-init") {
+        let code = dhow_runtime::init_main(&arguments.collect::<Vec<_>>());
+        // Codes are a byte; what the runtime gives is one.
+        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+    }
+    let Some(dir) = arguments.next().map(PathBuf::from).filter(|dir| dir.is_absolute()) else {
+        return ExitCode::from(64);
+    };
+    match detach().map(|listener| Shim::new(dir, listener)).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Becomes independent of who started it; gives the listening socket.
+fn detach() -> io::Result<OwnedFd> {
+    for signal in OUTLIVED {
+        dhow_sys::sigaction::handle_by_doing_nothing(signal)?;
+    }
+    match rustix::process::setsid() {
+        // A leader of a group already (started by a shell, in a test).
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    rustix::process::chdir("/")?;
+    let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    // Nothing started from here may have the socket.
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(listener)
+}
+
+fn run(mut shim: Shim) -> io::Result<()> {
+    let mut deadline = shim.settle();
+    while !shim.is_finished() {
+        let in_use = !shim.buffer.is_empty();
+        let idle = in_use.then(|| Instant::now() + IDLE);
+        let until = [deadline, idle].into_iter().flatten().min();
+        let ready = wait(&shim, until)?;
+        if ready.is_empty() && in_use && deadline != until {
+            shim.buffer = Vec::new();
+            for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
+                log.shrink();
+            }
+        }
+        for (source, flags) in ready {
+            dispatch(&mut shim, source, flags);
+        }
+        deadline = shim.settle();
+    }
+    Ok(())
+}
+
+/// Waits for events, at most until then.
+fn wait(shim: &Shim, until: Option<Instant>) -> io::Result<Vec<(Source, PollFlags)>> {
+    let mut sources = Vec::with_capacity(8);
+    let mut fds = Vec::with_capacity(8);
+    let mut add = |source, fd, flags| {
+        sources.push(source);
+        fds.push(PollFd::from_borrowed_fd(fd, flags));
+    };
+    // In this order they are handled: output before the news of an end, an exec's end before the container's.
+    for (p, process) in shim.processes.iter().enumerate() {
+        for stream in [1, 2] {
+            if let Some(fd) = process.streams.readable(stream) {
+                add(Source::Output(p, stream), fd, PollFlags::IN);
+            }
+        }
+        if let Some(fd) = process.streams.writable() {
+            add(Source::Input(p), fd, PollFlags::OUT);
+        }
+        for (c, client) in process.streams.clients.iter().enumerate() {
+            if let Some(flags) = client.wants(process.streams.has_room()) {
+                add(Source::Client(p, c), client.socket(), flags);
+            }
+        }
+    }
+    for (n, (_, client)) in shim.early.iter().enumerate() {
+        // Input stays in the socket until its process is there.
+        if let Some(flags) = client.wants(false) {
+            add(Source::Early(n), client.socket(), flags);
+        }
+    }
+    for (n, client) in shim.orphans.iter().enumerate() {
+        if let Some(flags) = client.wants(false) {
+            add(Source::Orphan(n), client.socket(), flags);
+        }
+    }
+    for (p, process) in shim.processes.iter().enumerate().rev() {
+        if let Some(fd) = process.pidfd() {
+            add(Source::Ended(p), fd, PollFlags::IN);
+        }
+    }
+    for (n, connection) in shim.connections.iter().enumerate() {
+        add(Source::Connection(n), connection.socket(), connection.wants());
+    }
+    add(Source::Listener, rustix::fd::AsFd::as_fd(&shim.listener), PollFlags::IN);
+
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let timeout = left.map(|left| Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    });
+    match rustix::event::poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let events = sources.into_iter().zip(fds.iter().map(PollFd::revents));
+    Ok(events.filter(|(_, flags)| !flags.is_empty()).collect())
+}
+
+/// Handles one event. Nothing that an event of the same round names is removed before all are handled.
+fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
+    let needed = matches!(source, Source::Output(..) | Source::Client(..) | Source::Ended(_));
+    if needed && shim.buffer.is_empty() {
+        shim.buffer = vec![0; SMALL];
+    }
+    let Shim { processes, buffer, .. } = shim;
+    match source {
+        Source::Output(p, stream) => {
+            let Some(process) = processes.get_mut(p) else { return };
+            let count = process.streams.pump(stream, buffer);
+            if count == buffer.len() && count < LARGE {
+                *buffer = vec![0; LARGE];
+            }
+        }
+        Source::Input(p) => {
+            if let Some(process) = processes.get_mut(p) {
+                process.streams.feed();
+            }
+        }
+        Source::Client(p, c) => {
+            if let Some(process) = processes.get_mut(p) {
+                process.streams.client_event(c, flags, buffer);
+            }
+        }
+        Source::Early(n) => {
+            if let Some((_, client)) = shim.early.get_mut(n) {
+                client.leave();
+            }
+        }
+        Source::Orphan(n) => {
+            if let Some(client) = shim.orphans.get_mut(n) {
+                client.flush();
+            }
+        }
+        Source::Ended(p) => shim.reap(p),
+        Source::Connection(n) => connection(shim, n, flags),
+        Source::Listener => shim.accept(),
+    }
+}
+
+fn connection(shim: &mut Shim, n: usize, flags: PollFlags) {
+    if flags.contains(PollFlags::OUT)
+        && let Some(connection) = shim.connections.get_mut(n)
+    {
+        connection.flush();
+    }
+    while let Some(message) = shim.connections.get_mut(n).and_then(connection::Connection::receive) {
+        let event = shim.handle(message);
+        if let Some(connection) = shim.connections.get_mut(n) {
+            connection.send(&event);
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! rtnetlink and nfnetlink messages and sockets.

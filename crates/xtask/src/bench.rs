@@ -1,0 +1,300 @@
+//! `cargo xtask bench`: ours and the peer (Debian's dockerd) in turn, medians of the same command, and the ratio.
+
+use crate::{
+    dist,
+    engine::Engine,
+    install,
+    peer::Peer,
+    shell::{self, output, root, say},
+};
+use anyhow::{Context as _, bail};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// One line of the table.
+struct Line {
+    what: String,
+    ours: String,
+    theirs: String,
+    ratio: String,
+    target: &'static str,
+}
+
+/// Runs the benchmarks whose names are given, or all.
+pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
+    const ALL: &[&str] = &["run", "parallel", "load", "memory", "build"];
+    if let Some(unknown) = names.iter().find(|name| !ALL.contains(name)) {
+        bail!("no benchmark {unknown}: there are {}", ALL.join(", "));
+    }
+    if !shell::is_root() {
+        bail!("benchmarks run containers: they need root");
+    }
+    install::ensure(&[install::BUILD, install::IMAGES, install::TEST, install::PEER].concat())?;
+    let programs = dist::run_quietly()?;
+    let peer = Peer::start()?;
+    let ours = Engine::start(&programs, &["--host-ca"])?;
+    let bench = Bench { ours: &ours, peer: &peer };
+    let idle = resident(ours.pid())?;
+    bench.images()?;
+    let wanted = |name: &str| names.is_empty() || names.contains(&name);
+    let mut lines = Vec::new();
+    if wanted("run") {
+        bench.runs(&mut lines)?;
+    }
+    if wanted("parallel") {
+        bench.parallel(&mut lines)?;
+    }
+    if wanted("load") {
+        bench.load(&mut lines)?;
+    }
+    if wanted("memory") {
+        bench.memory(idle, &mut lines)?;
+    }
+    if wanted("build") {
+        bench.build(&mut lines)?;
+    }
+    print(&lines);
+    Ok(())
+}
+
+struct Bench<'a> {
+    ours: &'a Engine,
+    peer: &'a Peer,
+}
+
+fn print(lines: &[Line]) {
+    say("\n| what (median) | ours | docker 20.10 | ratio | target |\n|---|---|---|---|---|");
+    for line in lines {
+        say(&format!(
+            "| {} | {} | {} | {} | {} |",
+            line.what, line.ours, line.theirs, line.ratio, line.target
+        ));
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn timed(command: &mut Command) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    output(command)?;
+    Ok(began.elapsed())
+}
+
+fn compared(what: &str, ours: Duration, theirs: Duration, target: &'static str) -> Line {
+    let show = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+    Line {
+        what: what.to_owned(),
+        ours: show(ours),
+        theirs: show(theirs),
+        ratio: format!("{:.1}×", theirs.as_secs_f64() / ours.as_secs_f64()),
+        target,
+    }
+}
+
+/// Resident KiB of a process.
+fn resident(pid: u32) -> anyhow::Result<u64> {
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).context("reading a process's status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0))
+}
+
+/// Proportional KiB of every process whose command line contains the text: (how many, KiB in all).
+fn proportional(text: &str) -> (u64, u64) {
+    let (mut count, mut total) = (0, 0);
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&command).replace('\0', " ").contains(text) {
+            continue;
+        }
+        let rollup = std::fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();
+        if let Some(kib) = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse::<u64>().ok())
+        {
+            (count, total) = (count + 1, total + kib);
+        }
+    }
+    (count, total)
+}
+
+impl Bench<'_> {
+    /// A static busybox for both.
+    fn images(&self) -> anyhow::Result<()> {
+        let tar = std::env::temp_dir().join(format!("dhow-bench-{}.tar", std::process::id()));
+        let script = "set -e; d=$(mktemp -d); mkdir $d/bin $d/etc; cp $(command -v busybox) $d/bin/busybox; \
+             for a in sh true sleep cat; do ln -s busybox $d/bin/$a; done; tar -C $d -cf \"$1\" .; rm -r $d";
+        output(Command::new("sh").args(["-c", script, "sh"]).arg(&tar))?;
+        let file = tar.to_string_lossy().into_owned();
+        self.ours.ask(&["import", &file, "bench"])?;
+        output(&mut self.peer.docker(&["import", &file, "bench"]))?;
+        std::fs::remove_file(&tar).context("removing the image's tar")
+    }
+
+    /// The same command on both, in turn.
+    fn turns(&self, rounds: usize, args: &[&str]) -> anyhow::Result<(Duration, Duration)> {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 0..=rounds {
+            let times = (timed(&mut self.ours.dhow(args))?, timed(&mut self.peer.docker(args))?);
+            // the first round warms both up
+            if round > 0 {
+                ours.push(times.0);
+                theirs.push(times.1);
+            }
+        }
+        Ok((median(&mut ours), median(&mut theirs)))
+    }
+
+    fn runs(&self, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+        for (what, flags, target) in [
+            ("`run --rm true`, network none", &["--network", "none"][..], "≤ 10 ms"),
+            ("`run --rm true`, bridge", &[], "–"),
+            ("`run --rm true`, bridge and `-p`", &["-p", "18080:80"], "≤ 15 ms"),
+        ] {
+            let args = [&["run", "--rm"], flags, &["bench", "true"]].concat();
+            let (ours, theirs) = self.turns(20, &args)?;
+            lines.push(compared(what, ours, theirs, target));
+        }
+        let name = ["run", "-d", "--name", "bench-exec", "bench", "sleep", "1000"];
+        self.ours.ask(&name)?;
+        output(&mut self.peer.docker(&name))?;
+        let (ours, theirs) = self.turns(20, &["exec", "bench-exec", "true"])?;
+        lines.push(compared("`exec true`", ours, theirs, "–"));
+        self.ours.ask(&["rm", "-f", "bench-exec"])?;
+        output(&mut self.peer.docker(&["rm", "-f", "bench-exec"]))?;
+        Ok(())
+    }
+
+    fn parallel(&self, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+        for (what, network) in [("100 parallel `run --rm true`, none", "none"), ("… bridge", "bridge")] {
+            let args = ["run", "--rm", "--network", network, "bench", "true"];
+            let ours = together(100, || self.ours.dhow(&args))?;
+            let theirs = together(100, || self.peer.docker(&args))?;
+            lines.push(compared(what, ours, theirs, "≤ 1.5 s"));
+        }
+        Ok(())
+    }
+
+    /// A 200 MB image of files as a base system has them.
+    fn load(&self, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+        let tar = std::env::temp_dir().join(format!("dhow-bench-load-{}.tar", std::process::id()));
+        let script = "set -e; d=$(mktemp -d); tar -C / -cf - usr/share usr/lib/x86_64-linux-gnu 2>/dev/null | head -c 200000000 | tar -C $d -xf - 2>/dev/null || true; \
+             tar -C $d -cf \"$1\" .; rm -rf $d";
+        output(Command::new("sh").args(["-c", script, "sh"]).arg(&tar))?;
+        let file = tar.to_string_lossy().into_owned();
+        let saved = format!("{file}.saved");
+        output(&mut self.peer.docker(&["import", &file, "big"]))?;
+        output(&mut self.peer.docker(&["save", "-o", &saved, "big"]))?;
+        let megabytes = std::fs::metadata(&saved)?.len() / 1_000_000;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            // each load unpacks again: remove first
+            drop(self.ours.ask(&["rmi", "-f", "big"]));
+            output(&mut self.peer.docker(&["rmi", "-f", "big"]))?;
+            ours.push(timed(&mut self.ours.dhow(&["load", "-q", "-i", &saved]))?);
+            theirs.push(timed(&mut self.peer.docker(&["load", "-q", "-i", &saved]))?);
+        }
+        for file in [file, saved] {
+            std::fs::remove_file(&file).with_context(|| format!("removing {file}"))?;
+        }
+        lines.push(compared(
+            &format!("`load` of {megabytes} MB"),
+            median(&mut ours),
+            median(&mut theirs),
+            "≤ 1,200 ms",
+        ));
+        Ok(())
+    }
+
+    fn memory(&self, idle: u64, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+        let mine = |ours: String, theirs: String, what: &str, target| Line {
+            what: what.to_owned(),
+            ours,
+            theirs,
+            ratio: "–".to_owned(),
+            target,
+        };
+        lines.push(mine(
+            format!("{:.1} MiB", kib(idle)),
+            format!("{:.1} MiB (with containerd)", kib(self.peer.resident()?)),
+            "daemon RSS, no container yet",
+            "≤ 20 MiB",
+        ));
+        for number in 0..10 {
+            let name = format!("bench-{number}");
+            let args = ["run", "-d", "--name", &name, "bench", "sleep", "1000"];
+            self.ours.ask(&args)?;
+            output(&mut self.peer.docker(&args))?;
+        }
+        let (count, total) = proportional("dhow-shim");
+        let (their_count, their_total) = proportional("containerd-shim");
+        let each = |count: u64, total: u64| format!("{} KiB", total / count.max(1));
+        lines.push(mine(
+            each(count, total),
+            each(their_count, their_total),
+            "shim PSS, each of 10",
+            "≤ 60 KiB",
+        ));
+        for number in 0..10 {
+            let name = format!("bench-{number}");
+            self.ours.ask(&["rm", "-f", &name])?;
+            output(&mut self.peer.docker(&["rm", "-f", &name]))?;
+        }
+        Ok(())
+    }
+
+    /// The example's build with everything cached; the peer has no way out here and builds nothing.
+    fn build(&self, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+        const BASE: &str = "debian:bookworm-slim";
+        if self.ours.ask(&["pull", "-q", BASE]).is_err() {
+            self.ours.ask(&["image", "bootstrap", BASE])?;
+        }
+        let context = root().join("examples/realtime-pipeline/web");
+        let build = |context: &Path| {
+            let mut command = self.ours.dhow(&["build", "-q", "-t", "bench-web"]);
+            command.arg(context);
+            command
+        };
+        output(&mut build(&context))?;
+        let mut times = Vec::new();
+        for _ in 0..10 {
+            times.push(timed(&mut build(&context))?);
+        }
+        let ours = median(&mut times);
+        lines.push(Line {
+            what: "build of the example's web image, all cached".to_owned(),
+            ours: format!("{:.1} ms", ours.as_secs_f64() * 1e3),
+            theirs: "–".to_owned(),
+            ratio: "–".to_owned(),
+            target: "≤ 300 ms",
+        });
+        Ok(())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "printed with one decimal")]
+fn kib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// Starts `count` at once; until the last has ended.
+fn together(count: usize, command: impl Fn() -> Command) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    let mut children = Vec::with_capacity(count);
+    for _ in 0..count {
+        children.push(command().stdout(std::process::Stdio::null()).spawn()?);
+    }
+    for mut child in children {
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("one of {count} parallel runs failed: {status}");
+        }
+    }
+    Ok(began.elapsed())
+}

@@ -1,0 +1,77 @@
+//! What the chores need from the machine: the musl target, and Debian packages. Nothing is installed twice.
+
+use crate::shell::{self, has, output, run, say, step, triple};
+use anyhow::bail;
+use std::process::Command;
+
+/// A program, and the Debian package that has it.
+pub(crate) type Need = (&'static str, &'static str);
+
+/// To build.
+pub(crate) const BUILD: &[Need] = &[("musl-gcc", "musl-tools")];
+/// To make base images without a registry.
+pub(crate) const IMAGES: &[Need] = &[("mmdebstrap", "mmdebstrap")];
+/// To test: a static shell for images, a real registry, docker's own command line, and what looks at the machine.
+pub(crate) const TEST: &[Need] = &[
+    ("busybox", "busybox-static"),
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+    ("curl", "curl"),
+];
+/// The peer of the benchmarks.
+pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
+
+/// Installs what is missing.
+pub(crate) fn ensure(needs: &[Need]) -> anyhow::Result<()> {
+    target()?;
+    let missing: Vec<&str> =
+        needs.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !shell::is_root() {
+        bail!("these packages are missing and only root can install them: {}", missing.join(" "));
+    }
+    if !has("apt-get") {
+        bail!(
+            "these programs are missing and this machine has no apt-get to install them: {}",
+            missing.join(" ")
+        );
+    }
+    step(&format!("installing {}", missing.join(" ")), || {
+        let apt = || {
+            let mut apt = Command::new("apt-get");
+            apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+            apt
+        };
+        run(apt().arg("update"))?;
+        // a package's service must not start: the tests run their own
+        let policy = std::path::Path::new("/usr/sbin/policy-rc.d");
+        let ours = !policy.exists();
+        if ours {
+            std::fs::write(policy, "#!/bin/sh\nexit 101\n")?;
+            std::fs::set_permissions(policy, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        let installed = output(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing));
+        if ours {
+            std::fs::remove_file(policy)?;
+        }
+        installed.map(drop)
+    })
+}
+
+/// The musl target of the toolchain.
+fn target() -> anyhow::Result<()> {
+    if !has("rustup") {
+        return Ok(());
+    }
+    let triple = triple();
+    let have = output(shell::command("rustup").args(["target", "list", "--installed"]))?;
+    if have.lines().any(|line| line == triple) {
+        return Ok(());
+    }
+    say(&format!("== adding the target {triple}"));
+    run(shell::command("rustup").args(["target", "add", &triple]))
+}
