@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "suite/body.rs"]
+mod body;
 #[path = "suite/engine.rs"]
 mod engine;
 #[path = "suite/folder.rs"]

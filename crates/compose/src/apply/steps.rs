@@ -292,6 +292,12 @@ pub(crate) async fn container(
     // Before 1.44 an engine takes one network at creation.
     let version = docker.client_version();
     extras.all_networks = (version.major_version, version.minor_version) >= (1, 44);
+    for (key, minor) in too_new(service, (version.major_version, version.minor_version)) {
+        session.reporter.warn(&format!(
+            "service {}: {key} needs an engine with API 1.{minor} and is ignored by this one",
+            service.name
+        ));
+    }
     let (request, later) = body::body(project, service, number, &extras)?;
     let options = CreateContainerOptions {
         name: Some(name.to_owned()),
@@ -309,6 +315,27 @@ pub(crate) async fn container(
     }
     files::copy_in(session, project, service, &made.id, name).await?;
     Ok(made.id)
+}
+
+/// Settings that an engine of this version does not know and would drop without a word.
+fn too_new(service: &crate::model::Service, version: (usize, usize)) -> Vec<(&'static str, usize)> {
+    let networks = || service.networks.values();
+    let asked = [
+        ("annotations", 43, !service.annotations.is_empty()),
+        ("mac_address", 44, service.mac_address.is_some() || networks().any(|net| net.mac_address.is_some())),
+        (
+            "healthcheck.start_interval",
+            44,
+            service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some()),
+        ),
+        ("volumes.subpath", 45, service.volumes.iter().any(|mount| mount.subpath.is_some())),
+        ("networks.gw_priority", 48, networks().any(|net| net.gw_priority.is_some())),
+    ];
+    asked
+        .into_iter()
+        .filter(|(_, minor, asked)| *asked && version < (1, *minor))
+        .map(|(key, minor, _)| (key, minor))
+        .collect()
 }
 
 async fn parent_id(session: &Session<'_>, service: &str, name: &str) -> Result<String, Error> {
@@ -335,4 +362,20 @@ async fn connect(
         .connect_network(network, request)
         .await
         .map_err(Error::engine(format!("connect container {name} to network {network}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Healthcheck, Service};
+
+    #[test]
+    fn what_an_old_engine_would_drop_is_said() {
+        let check =
+            Healthcheck { start_interval: Some(crate::units::Nanoseconds(1)), ..Healthcheck::default() };
+        let service =
+            Service { mac_address: Some("x".into()), healthcheck: Some(check), ..Service::default() };
+        assert_eq!(too_new(&service, (1, 41)), [("mac_address", 44), ("healthcheck.start_interval", 44)]);
+        assert!(too_new(&service, (1, 44)).is_empty());
+    }
 }
