@@ -19,17 +19,21 @@ const DEPTH: usize = 4;
 
 /// A folder to send.
 #[derive(Debug)]
-pub(super) struct Context {
+pub struct Context {
     folder: PathBuf,
     patterns: Patterns,
     /// The Dockerfile's path inside the archive.
-    pub(super) dockerfile: String,
+    pub dockerfile: String,
     /// A Dockerfile that is not in the folder.
     foreign: Option<Vec<u8>>,
 }
 
 impl Context {
-    pub(super) fn open(folder: &Path, dockerfile: Option<&str>, inline: Option<&str>) -> Result<Self, Error> {
+    /// Reads the ignore file. `dockerfile` is relative to the folder (or absolute, also outside of it); `inline` is its text instead.
+    ///
+    /// # Errors
+    /// If the folder or the Dockerfile does not exist, or a pattern is malformed.
+    pub fn open(folder: &Path, dockerfile: Option<&str>, inline: Option<&str>) -> Result<Self, Error> {
         if !folder.is_dir() {
             return Err(Error::invalid(format!("build context {} is not a folder", folder.display())));
         }
@@ -58,7 +62,7 @@ impl Context {
     }
 
     /// The archive, read by a thread of its own while the engine takes it.
-    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
         let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(DEPTH);
         std::thread::spawn(move || {
             let writer = Pieces { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };

@@ -1,6 +1,6 @@
 //! Building images: the context as a tar stream, `POST /build`, and its progress.
 
-mod context;
+pub mod context;
 mod ignore;
 
 use std::{
