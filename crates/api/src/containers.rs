@@ -120,10 +120,8 @@ pub(crate) async fn wait(call: Call) -> Reply {
     let ended = call.app.engine.containers().wait(call.name(), condition).await?;
     let answer = async move {
         let record = match ended.await {
-            Ok((code, error)) if error.is_empty() => Record::new().put("StatusCode", code),
-            Ok((code, error)) => {
-                Record::new().put("Error", value!({ "Message": error })).put("StatusCode", code)
-            }
+            // Why a start failed is the answer to the start; docker does not repeat it here, and its CLI would print it twice.
+            Ok((code, _)) => Record::new().put("StatusCode", code),
             Err(_) => Record::new()
                 .put("Error", value!({ "Message": "the engine ended before the container did" }))
                 .put("StatusCode", 125),

@@ -11,9 +11,13 @@ use crate::{
     reply::{Reply, empty},
 };
 use bytes::{Bytes, BytesMut};
-use dhow_engine::containers::{Attach, Duplex};
+use dhow_engine::{
+    Kind,
+    containers::{Attach, Duplex},
+};
 use dhow_wire::{
     detach::{self, Typed, Watch},
+    frames,
     object::Object,
     version::ApiVersion,
 };
@@ -56,12 +60,32 @@ pub(crate) async fn exec(mut call: Call) -> Reply {
     let execs = call.app.engine.execs();
     let view = execs.view(call.name())?;
     let keys = detach::parse(&view.create.detach_keys)?;
-    let Some(streams) = execs.start(call.name(), detached, tty, exec::console(&body)).await? else {
-        return empty(StatusCode::OK);
+    let streams = match execs.start(call.name(), detached, tty, exec::console(&body)).await {
+        Ok(Some(streams)) => streams,
+        Ok(None) => return empty(StatusCode::OK),
+        // docker has the streams open before it starts the program: what failed is said there, and the exit code is asked for.
+        Err(error) if !detached && matches!(error.kind, Kind::Invalid | Kind::Internal) => {
+            last_words(&error.message, view.create.tty)?
+        }
+        Err(error) => return Err(error.into()),
     };
     let stdin = view.create.attach.0;
     let input = Input { stdin, watch: (stdin && view.create.tty).then(|| Watch::new(keys)) };
     Ok(hand_over(call.request, call.version, streams, input, view.create.tty))
+}
+
+/// Streams of a process that only says this.
+fn last_words(text: &str, tty: bool) -> io::Result<Duplex> {
+    let (ours, theirs) = Duplex::pair()?;
+    let text = format!("{text}\r\n");
+    let bytes = if tty { text.into_bytes() } else { frames::encode(1, text.as_bytes()) };
+    tokio::spawn(async move {
+        let mut theirs = theirs;
+        if let Err(error) = theirs.write_all(&bytes).await {
+            tracing::debug!(%error, "client went away before it heard of the failure");
+        }
+    });
+    Ok(ours)
 }
 
 /// What becomes of the bytes a client sends.

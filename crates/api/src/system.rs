@@ -17,9 +17,13 @@ use serde_json::json as value;
 use std::collections::BTreeMap;
 
 /// What clients learn before anything else. `Builder-Version: 1`: images are built with `POST /build`.
-pub(crate) async fn ping(_: Call) -> Reply {
-    let mut answer = Response::new(Body::full("OK"));
+pub(crate) async fn ping(call: Call) -> Reply {
+    let head = call.request.method() == http::Method::HEAD;
+    let mut answer = Response::new(if head { Body::empty() } else { Body::full("OK") });
     let headers = answer.headers_mut();
+    if head {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     for (name, text) in [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"),

@@ -1,11 +1,31 @@
 //! Dockerfile → graph → layers, as a careful user of the engine.
 //!
-//! `parser` → `instructions` → `graph` → `solver`: four modules that know nothing of each other's insides.
+//! `parser` → `instructions` → `graph` → `solver`: four modules that know nothing of each other's insides. `key` and `cache` say when
+//! nothing has to be done; `copy`, `archive` and `rootfs` write files by descriptor only.
 #![forbid(unsafe_code)]
 
-use dhow_engine::Engine;
+mod archive;
+mod cache;
+mod copy;
+mod fetch;
+mod graph;
+mod image;
+mod instructions;
+mod key;
+mod parser;
+mod patterns;
+mod rootfs;
+mod solver;
+mod words;
+
+use dhow_engine::{Engine, Error, Kind};
 use dhow_oci::{Digest, Platform, Reference};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::mpsc;
 
 /// One `docker build`.
@@ -44,7 +64,6 @@ pub struct Request {
     /// `--squash`, `--cache-from`: accepted where harmless, else refused by name.
     pub cache_from: Vec<String>,
 }
-
 
 /// What happens, as it happens.
 #[derive(Debug, Clone)]
@@ -86,47 +105,246 @@ pub enum Progress {
 #[derive(Debug, Clone)]
 pub struct Builder {
     engine: Engine,
+    cache: Arc<cache::Cache>,
 }
 
 impl Builder {
-    /// Over an engine; opens the cache in the data root's `build/`.
+    /// Over an engine; reads the cache's records from the store's journal.
     ///
     /// # Errors
     /// Disk.
     pub fn new(engine: Engine) -> dhow_engine::Result<Self> {
-        Ok(Self { engine })
+        let cache = Arc::new(cache::Cache::open(engine.store()));
+        let keeper = Arc::clone(&cache);
+        engine.keep_layers(move || keeper.layers());
+        Ok(Self { engine, cache })
     }
 
     /// Unpacks a context tar (plain, gzip, zstd; bounded, safe) into a new folder below the store's `tmp/`.
     ///
     /// # Errors
     /// `Invalid` for a bad tar.
-    pub async fn unpack_context(&self, tar: mpsc::Receiver<dhow_engine::Result<bytes::Bytes>>) -> dhow_engine::Result<PathBuf> {
-        let _unused = (tar, &self.engine);
-        unimplemented!()
+    pub async fn unpack_context(
+        &self,
+        tar: mpsc::Receiver<dhow_engine::Result<bytes::Bytes>>,
+    ) -> dhow_engine::Result<PathBuf> {
+        let folder = self.engine.store().root().join("tmp").join(random_id()?);
+        solver::blocking(move || {
+            std::fs::create_dir(&folder).map_err(solver::internal)?;
+            let unpacked = rootfs::Root::open_path(&folder).and_then(|root| {
+                let source = archive::decoder(Chunks { tar, left: bytes::Bytes::new() })?;
+                archive::tar_into(source, &root, Path::new(""), Some((0, 0)))
+            });
+            match unpacked {
+                Ok(()) => Ok(folder),
+                Err(error) => {
+                    std::fs::remove_dir_all(&folder).map_err(solver::internal)?;
+                    Err(Error::new(Kind::Invalid, format!("the build context is no readable tar: {error}")))
+                }
+            }
+        })
+        .await
     }
 
     /// Builds; the id of the image. Dropping the future stops everything and leaves nothing half-made.
     ///
     /// # Errors
     /// `Invalid` with file and line for a bad Dockerfile; the failing step's command and exit code.
-    pub async fn build(&self, request: Request, progress: mpsc::Sender<Progress>) -> dhow_engine::Result<Digest> {
-        let _unused = (request, progress);
-        unimplemented!()
+    pub async fn build(
+        &self,
+        request: Request,
+        progress: mpsc::Sender<Progress>,
+    ) -> dhow_engine::Result<Digest> {
+        let (context, name) = (request.context.clone(), request.dockerfile.clone());
+        let text = solver::blocking(move || read_dockerfile(&context, &name)).await?;
+        let platform = request.platform.clone().unwrap_or_else(Platform::host);
+        let platform_args = platform_args(&platform);
+        let fail =
+            |error: parser::Error| Error::new(Kind::Invalid, format!("{}: {error}", request.dockerfile));
+        let file = parser::parse(&text).map_err(fail)?;
+        let graph = graph::plan(&file, &request.target, &request.args, &platform_args).map_err(fail)?;
+        for warning in unused_args(&request, &file, &graph) {
+            // a client that has gone drops the whole build, not this line
+            drop(progress.send(Progress::Warning(warning)).await);
+        }
+        let (tags, labels) = (request.tags.clone(), request.labels.clone());
+        let solver = solver::Solver::new(
+            self.engine.clone(),
+            Arc::clone(&self.cache),
+            request,
+            graph,
+            platform_args,
+            progress,
+        );
+        let mut config = solver.solve().await?;
+        if !labels.is_empty() {
+            config.config.labels.get_or_insert_default().extend(labels);
+        }
+        config.created = Some(created(&config));
+        let store = self.engine.store().clone();
+        solver::blocking(move || Ok(store.assemble_image(&config, &tags).map_err(from_store)?.id.clone()))
+            .await
     }
 
-    /// `docker builder prune`: (ids, bytes).
+    /// `docker builder prune`: (ids, bytes). The cache knows no use that a stopped build would need: all of it goes.
     ///
     /// # Errors
     /// Disk.
     pub async fn prune(&self, all: bool) -> dhow_engine::Result<(Vec<String>, u64)> {
-        let _unused = all;
-        unimplemented!()
+        let (keys, mut bytes) = self.cache.clear();
+        if all {
+            let folder = self.engine.store().root().join("build/cache-mounts");
+            bytes += solver::blocking(move || remove_folder(&folder)).await?;
+        }
+        Ok((keys, bytes))
     }
 
     /// Diff ids that the cache needs, for the store's collection.
     #[must_use]
     pub fn layers_in_use(&self) -> Vec<Digest> {
-        unimplemented!()
+        self.cache.layers()
+    }
+}
+
+/// A tar that comes in pieces, as a blocking reader.
+struct Chunks {
+    tar: mpsc::Receiver<dhow_engine::Result<bytes::Bytes>>,
+    left: bytes::Bytes,
+}
+
+impl io::Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.left.is_empty() {
+            match self.tar.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.left = piece.map_err(|error| io::Error::other(error.message))?,
+            }
+        }
+        let piece = self.left.split_to(self.left.len().min(buffer.len()));
+        if let Some(target) = buffer.get_mut(..piece.len()) {
+            target.copy_from_slice(&piece);
+        }
+        Ok(piece.len())
+    }
+}
+
+fn read_dockerfile(context: &Path, name: &str) -> dhow_engine::Result<String> {
+    let missing = || Error::new(Kind::Invalid, format!("Cannot locate specified Dockerfile: {name}"));
+    let root = rootfs::Root::open_path(context).map_err(solver::internal)?;
+    let path = rootfs::clean(Path::new(name));
+    let bytes = root.read(&path).map_err(|_| missing())?.ok_or_else(missing)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::new(Kind::Invalid, format!("the Dockerfile ({name}) cannot be empty")));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(Kind::Invalid, format!("the Dockerfile ({name}) is not UTF-8 text")))
+}
+
+fn platform_args(target: &Platform) -> BTreeMap<String, String> {
+    let host = Platform::host();
+    let mut args = BTreeMap::new();
+    for (prefix, platform) in [("TARGET", target), ("BUILD", &host)] {
+        args.insert(format!("{prefix}PLATFORM"), platform.to_string());
+        args.insert(format!("{prefix}OS"), platform.os.clone());
+        args.insert(format!("{prefix}ARCH"), platform.architecture.clone());
+        args.insert(format!("{prefix}VARIANT"), platform.variant.clone().unwrap_or_default());
+    }
+    args
+}
+
+/// `--build-arg`s that no ARG takes.
+fn unused_args(request: &Request, file: &parser::Dockerfile, graph: &graph::Graph) -> Vec<String> {
+    let declared = |name: &str| {
+        graph.globals.contains_key(name)
+            || graph::PROXIES.contains(&name)
+            || name.starts_with("BUILDKIT_")
+            || name == "SOURCE_DATE_EPOCH"
+            || file.lines.iter().any(|line| {
+                line.keyword == "ARG"
+                    && line.rest.split_whitespace().any(|word| word.split('=').next() == Some(name))
+            })
+    };
+    let unused: Vec<&str> = request.args.keys().map(String::as_str).filter(|name| !declared(name)).collect();
+    if unused.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!("One or more build-args {unused:?} were not consumed")]
+    }
+}
+
+/// The time of the newest line of history: a build from the cache alone makes the same image again.
+fn created(config: &dhow_oci::image::ImageConfig) -> String {
+    config
+        .history
+        .iter()
+        .filter_map(|line| line.created.clone())
+        .max()
+        .unwrap_or_else(|| jiff::Timestamp::now().to_string())
+}
+
+/// Removes a folder if it is there; the bytes that were in it.
+fn remove_folder(folder: &Path) -> dhow_engine::Result<u64> {
+    fn bytes(folder: &Path) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt as _;
+        let mut total = 0;
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let info = entry.metadata()?;
+            total += if info.is_dir() { bytes(&entry.path())? } else { info.blocks() * 512 };
+        }
+        Ok(total)
+    }
+    if !folder.exists() {
+        return Ok(0);
+    }
+    let total = bytes(folder).map_err(solver::internal)?;
+    std::fs::remove_dir_all(folder).map_err(solver::internal)?;
+    Ok(total)
+}
+
+/// A path inside, made absolute by the working folder.
+pub(crate) fn absolute(working_dir: &str, path: &str) -> String {
+    let whole =
+        if path.starts_with('/') { PathBuf::from(path) } else { Path::new("/").join(working_dir).join(path) };
+    format!("/{}", rootfs::clean(&whole).display())
+}
+
+/// `build-` and 32 hexadecimal digits.
+pub(crate) fn random_id() -> dhow_engine::Result<String> {
+    use std::fmt::Write as _;
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(solver::internal)?;
+    Ok(bytes.iter().fold("build-".to_owned(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    }))
+}
+
+/// A store's failure as the engine words it.
+pub(crate) fn from_store(error: dhow_store::Error) -> Error {
+    let kind = match error.kind {
+        dhow_store::Kind::NotFound => Kind::NotFound,
+        dhow_store::Kind::Conflict => Kind::Conflict,
+        dhow_store::Kind::Invalid => Kind::Invalid,
+        _ => Kind::Internal,
+    };
+    Error::new(kind, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_absolute_inside() {
+        for (folder, path, wanted) in [
+            ("", "a", "/a"),
+            ("/w", "a/", "/w/a"),
+            ("/w", "/b", "/b"),
+            ("w", "../../x", "/x"),
+            ("/w", ".", "/w"),
+        ] {
+            assert_eq!(absolute(folder, path), wanted);
+        }
     }
 }

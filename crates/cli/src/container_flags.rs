@@ -537,3 +537,55 @@ fn bytes(flag: &Option<String>, name: &str) -> anyhow::Result<i64> {
         dhow_wire::size::ram(text).with_context(|| format!("invalid argument {text:?} for {name}"))
     })
 }
+
+/// Limits of a build's steps.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContainerLimits {
+    /// Memory limit
+    #[arg(short, long)]
+    memory: Option<String>,
+    /// Swap limit equal to memory plus swap: -1 to enable unlimited swap
+    #[arg(long)]
+    memory_swap: Option<String>,
+    /// CPU shares (relative weight)
+    #[arg(short, long)]
+    cpu_shares: Option<i64>,
+    /// Limit the CPU CFS (Completely Fair Scheduler) period
+    #[arg(long)]
+    cpu_period: Option<i64>,
+    /// Limit the CPU CFS (Completely Fair Scheduler) quota
+    #[arg(long)]
+    cpu_quota: Option<i64>,
+    /// CPUs in which to allow execution (0-3, 0,1)
+    #[arg(long)]
+    cpuset_cpus: Option<String>,
+    /// MEMs in which to allow execution (0-3, 0,1)
+    #[arg(long)]
+    cpuset_mems: Option<String>,
+}
+
+impl ContainerLimits {
+    /// As parameters of `POST /build`.
+    pub(crate) fn parameters(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let mut pairs = vec![
+            ("memory", bytes(&self.memory, "--memory")?.to_string()),
+            (
+                "memswap",
+                if self.memory_swap.as_deref() == Some("-1") {
+                    "-1".to_owned()
+                } else {
+                    bytes(&self.memory_swap, "--memory-swap")?.to_string()
+                },
+            ),
+        ];
+        for (key, flag) in
+            [("cpushares", self.cpu_shares), ("cpuperiod", self.cpu_period), ("cpuquota", self.cpu_quota)]
+        {
+            pairs.extend(flag.map(|value| (key, value.to_string())));
+        }
+        for (key, flag) in [("cpusetcpus", &self.cpuset_cpus), ("cpusetmems", &self.cpuset_mems)] {
+            pairs.extend(flag.clone().map(|value| (key, value)));
+        }
+        Ok(pairs)
+    }
+}

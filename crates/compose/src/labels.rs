@@ -40,10 +40,21 @@ pub const SCHEME: &str = "2.24.7";
 
 /// The labels of a container.
 #[must_use]
-pub fn container(project: &Project, service: &Service, number: u32, hash: &str, image_id: &str) -> HashMap<String, String> {
+pub fn container(
+    project: &Project,
+    service: &Service,
+    number: u32,
+    hash: &str,
+    image_id: &str,
+) -> HashMap<String, String> {
     let mut labels: HashMap<String, String> = service.labels.clone().into_iter().collect();
-    let join = |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(",");
-    let depends = service.depends_on.iter().map(|(name, rule)| format!("{name}:{}:{}", rule.condition.as_str(), rule.restart));
+    let join = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(",")
+    };
+    let depends = service
+        .depends_on
+        .iter()
+        .map(|(name, rule)| format!("{name}:{}:{}", rule.condition.as_str(), rule.restart));
     let mut set = |key: &str, value: String| labels.insert(key.to_owned(), value);
     set(PROJECT, project.name.clone());
     set(SERVICE, service.name.clone());
@@ -63,7 +74,12 @@ pub fn container(project: &Project, service: &Service, number: u32, hash: &str, 
 
 /// The labels of a network or volume: `kind` is [`NETWORK`] or [`VOLUME`].
 #[must_use]
-pub fn shared(project: &str, kind: &str, key: &str, own: &std::collections::BTreeMap<String, String>) -> HashMap<String, String> {
+pub fn shared(
+    project: &str,
+    kind: &str,
+    key: &str,
+    own: &std::collections::BTreeMap<String, String>,
+) -> HashMap<String, String> {
     let mut labels: HashMap<String, String> = own.clone().into_iter().collect();
     labels.insert(PROJECT.into(), project.to_owned());
     labels.insert(kind.into(), key.to_owned());

@@ -7,11 +7,13 @@
 
 pub mod apply;
 pub mod build;
+pub mod command;
 mod error;
 pub mod labels;
 pub mod load;
 pub mod model;
 pub mod observe;
+pub mod ops;
 pub mod plan;
 pub mod report;
 pub mod units;

@@ -136,14 +136,22 @@ pub async fn containers(docker: &Docker, project: &str) -> Result<Vec<Container>
 /// # Errors
 /// The engine's.
 pub async fn all(docker: &Docker, project: &str, images: &BTreeSet<String>) -> Result<Observed, Error> {
-    let networks = async { docker.list_networks(None::<ListNetworksOptions>).await.map_err(Error::engine("list networks")) };
-    let volumes = async { docker.list_volumes(None::<ListVolumesOptions>).await.map_err(Error::engine("list volumes")) };
+    let networks = async {
+        docker.list_networks(None::<ListNetworksOptions>).await.map_err(Error::engine("list networks"))
+    };
+    let volumes = async {
+        docker.list_volumes(None::<ListVolumesOptions>).await.map_err(Error::engine("list volumes"))
+    };
     let (containers, networks, volumes) = try_join3(containers(docker, project), networks, volumes).await?;
     let named = networks.into_iter().filter_map(|network| {
-        Some((network.name?, Shared { id: network.id.unwrap_or_default(), labels: network.labels.unwrap_or_default() }))
+        Some((
+            network.name?,
+            Shared { id: network.id.unwrap_or_default(), labels: network.labels.unwrap_or_default() },
+        ))
     });
     let volumes = volumes.volumes.unwrap_or_default().into_iter();
-    let volumes = volumes.map(|volume| (volume.name.clone(), Shared { id: volume.name, labels: volume.labels }));
+    let volumes =
+        volumes.map(|volume| (volume.name.clone(), Shared { id: volume.name, labels: volume.labels }));
     Ok(Observed {
         containers,
         networks: named.collect(),
@@ -182,8 +190,10 @@ fn container(summary: ContainerSummary) -> Option<Container> {
         Some(ContainerSummaryStateEnum::REMOVING) => State::Removing,
         _ => State::Exited,
     };
-    let endpoints: HashMap<String, EndpointSettings> = summary.network_settings.and_then(|s| s.networks).unwrap_or_default();
-    let networks = endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.network_id.unwrap_or_default()));
+    let endpoints: HashMap<String, EndpointSettings> =
+        summary.network_settings.and_then(|s| s.networks).unwrap_or_default();
+    let networks =
+        endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.network_id.unwrap_or_default()));
     Some(Container {
         id: summary.id?,
         name: own_name(summary.names.unwrap_or_default()),

@@ -120,7 +120,7 @@ pub fn bytes(text: &str) -> Option<i64> {
 
 fn to_integer(value: f64) -> Option<i64> {
     // 2^63: the first value that does not fit.
-    (value.is_finite() && value < 9_223_372_036_854_775_808.0 && value >= 0.0).then_some(value as i64)
+    (0.0..9_223_372_036_854_775_808.0).contains(&value).then_some(value as i64)
 }
 
 /// A size for people, in 1000s as Docker prints image sizes.

@@ -81,12 +81,16 @@ async fn fetch(
             missing.push((blob.clone(), diff_id.clone()));
         }
     }
-    stream::iter(missing)
+    // Collected first: a closure over references that lives across an await makes the whole future not `Send` (rust-lang/rust#102211).
+    let pulls: Vec<_> = missing
+        .into_iter()
         .map(|(blob, diff_id)| async move {
             layer::pull(session, store, image, &blob, &diff_id, progress).await?;
             line(blob.digest.short(), "Pull complete".to_owned());
             Ok::<_, Error>(())
         })
+        .collect();
+    stream::iter(pulls)
         .buffer_unordered(PARALLEL)
         .try_collect::<Vec<()>>()
         .await?;

@@ -95,6 +95,8 @@ pub fn busybox_tar() -> Vec<u8> {
         header.set_mode(mode);
         header.set_size(size);
         header.set_mtime(1_700_000_000);
+        header.set_uid(0);
+        header.set_gid(0);
         header
     };
     for (folder, mode) in [

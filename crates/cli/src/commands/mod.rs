@@ -4,6 +4,7 @@ mod archive;
 mod attach;
 mod bootstrap;
 mod build;
+mod compose;
 mod exec;
 mod image;
 mod inspect;
@@ -66,8 +67,7 @@ enum Command {
     #[command(subcommand)]
     Builder(build::BuilderCommand),
     /// Define and run multi-container applications
-    #[command(disable_help_flag = true)]
-    Compose(compose::Args),
+    Compose(Box<dhow_compose::command::ComposeArgs>),
     /// Get real time events from the server
     Events(system::Events),
     /// Display system-wide information
@@ -148,7 +148,7 @@ enum ContainerGroup {
 #[derive(Debug, Subcommand)]
 enum Image {
     /// Build an image from a Dockerfile
-    Build(build::Build),
+    Build(Box<build::Build>),
     /// Download an image from a registry
     Pull(pull::Pull),
     /// List images
@@ -170,6 +170,7 @@ enum Image {
 #[derive(Debug, Subcommand)]
 enum ImageGroup {
     #[command(flatten)]
+    #[allow(clippy::large_enum_variant, reason = "parsed once")]
     Each(Image),
     /// List images
     #[command(visible_alias = "list")]
@@ -227,7 +228,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Volume(command) => command.run(&client).await,
         Command::System(command) => command.run(&client).await,
         Command::Builder(command) => command.run(&client).await,
-        Command::Compose(args) => args.run(&client).await,
+        Command::Compose(args) => compose::run(&client, *args).await,
         Command::Events(args) => args.run(&client).await,
         Command::Info(args) => args.run(&client).await,
         Command::Version(args) => args.run(&client).await,
@@ -326,37 +327,4 @@ pub(crate) fn confirmed(force: bool, warning: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-mod compose {
-    //! `dhow compose`: forwarded to the compose room.
-
-    use crate::client::{Client, Host};
-
-    /// Everything behind `compose`.
-    #[derive(Debug, clap::Args)]
-    pub(crate) struct Args {
-        /// As docker compose takes them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    }
-
-    impl Args {
-        pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
-            let docker = match client.host() {
-                Host::Unix(path) => bollard::Docker::connect_with_unix(
-                    &path.to_string_lossy(),
-                    3600,
-                    bollard::API_DEFAULT_VERSION,
-                )?,
-                Host::Tcp(address) => bollard::Docker::connect_with_http(
-                    &format!("tcp://{address}"),
-                    3600,
-                    bollard::API_DEFAULT_VERSION,
-                )?,
-            };
-            let _unused = (docker, &self.args);
-            anyhow::bail!("compose is not linked in yet")
-        }
-    }
 }

@@ -472,6 +472,26 @@ pub(crate) fn registry_auth(image: &str) -> Option<String> {
     Some(base64::engine::general_purpose::URL_SAFE.encode(header.to_string()))
 }
 
+/// The `X-Registry-Config` header of a build: every registry that `login` kept.
+pub(crate) fn all_registry_auths() -> Option<String> {
+    let config = read_config().ok()?;
+    let mut map = Map::new();
+    for (server, entry) in config["auths"].as_object()? {
+        let auth = entry["auth"]
+            .as_str()
+            .and_then(|auth| base64::engine::general_purpose::STANDARD.decode(auth).ok());
+        let pair = auth.and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some((username, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+            map.insert(
+                server.clone(),
+                json!({ "username": username, "password": password, "serveraddress": server }),
+            );
+        }
+    }
+    (!map.is_empty())
+        .then(|| base64::engine::general_purpose::URL_SAFE.encode(Value::Object(map).to_string()))
+}
+
 impl Login {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
         let server = self.server.clone().unwrap_or_else(|| HUB.to_owned());

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, MountPoint, NetworkingConfig};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, MountPoint, NetworkingConfig,
+};
 
 use super::host;
 use crate::{
@@ -36,14 +38,21 @@ pub struct Extras {
 ///
 /// # Errors
 /// Settings that contradict each other.
-pub fn body(project: &Project, service: &Service, number: u32, extras: &Extras) -> Result<(ContainerCreateBody, Vec<(String, EndpointSettings)>), Error> {
-    let hash = service_hash(project, service).map_err(|error| Error::invalid(format!("service {}: {error}", service.name)))?;
+pub fn body(
+    project: &Project,
+    service: &Service,
+    number: u32,
+    extras: &Extras,
+) -> Result<(ContainerCreateBody, Vec<(String, EndpointSettings)>), Error> {
+    let hash = service_hash(project, service)
+        .map_err(|error| Error::invalid(format!("service {}: {error}", service.name)))?;
     let mut all_labels = labels::container(project, service, number, &hash, &extras.image_id);
     all_labels.extend(extras.labels.iter().cloned());
     let (endpoints, later) = endpoints(project, service, number, extras);
     let host_config = host::config(project, service, extras)?;
     let exposed = service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol));
-    let mut exposed: Vec<String> = exposed.chain(service.expose.iter().flat_map(|text| expose(text))).collect();
+    let mut exposed: Vec<String> =
+        exposed.chain(service.expose.iter().flat_map(|text| expose(text))).collect();
     exposed.sort();
     exposed.dedup();
     let body = ContainerCreateBody {
@@ -62,12 +71,16 @@ pub fn body(project: &Project, service: &Service, number: u32, extras: &Extras) 
         healthcheck: service.healthcheck.as_ref().map(health),
         image: Some(service.image_name(&project.name)),
         working_dir: service.working_dir.clone(),
-        entrypoint: service.entrypoint.clone().map(|words| if words.is_empty() { vec![String::new()] } else { words }),
+        entrypoint: service
+            .entrypoint
+            .clone()
+            .map(|words| if words.is_empty() { vec![String::new()] } else { words }),
         labels: Some(all_labels),
         stop_signal: service.stop_signal.clone(),
         stop_timeout: service.stop_grace_period.map(crate::units::Nanoseconds::seconds),
         host_config: Some(host_config),
-        networking_config: (!endpoints.is_empty()).then_some(NetworkingConfig { endpoints_config: Some(endpoints) }),
+        networking_config: (!endpoints.is_empty())
+            .then_some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..ContainerCreateBody::default()
     };
     Ok((body, later))
@@ -121,28 +134,43 @@ fn endpoints(project: &Project, service: &Service, number: u32, extras: &Extras)
     (first, later)
 }
 
-fn endpoint(project: &Project, service: &Service, number: u32, attachment: &Attachment, extras: &Extras) -> EndpointSettings {
-    let own = extras.aliases.then(|| vec![service.container_name(&project.name, number), service.name.clone()]);
+fn endpoint(
+    project: &Project,
+    service: &Service,
+    number: u32,
+    attachment: &Attachment,
+    extras: &Extras,
+) -> EndpointSettings {
+    let own =
+        extras.aliases.then(|| vec![service.container_name(&project.name, number), service.name.clone()]);
     let mut aliases: Vec<String> = own.into_iter().flatten().chain(attachment.aliases.clone()).collect();
     let mut seen = std::collections::BTreeSet::new();
     aliases.retain(|alias| seen.insert(alias.clone()));
-    let addressed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some() || !attachment.link_local_ips.is_empty();
+    let addressed = attachment.ipv4_address.is_some()
+        || attachment.ipv6_address.is_some()
+        || !attachment.link_local_ips.is_empty();
     let link = |link: &String| {
         let (target, alias) = link.split_once(':').unwrap_or((link, link));
-        project.services.get(target).map(|target| format!("{}:{alias}", target.container_name(&project.name, 1)))
+        project
+            .services
+            .get(target)
+            .map(|target| format!("{}:{alias}", target.container_name(&project.name, 1)))
     };
     let external = |link: &String| if link.contains(':') { link.clone() } else { format!("{link}:{link}") };
-    let links: Vec<String> = service.links.iter().filter_map(link).chain(service.external_links.iter().map(external)).collect();
+    let links: Vec<String> =
+        service.links.iter().filter_map(link).chain(service.external_links.iter().map(external)).collect();
     EndpointSettings {
         aliases: Some(aliases),
         ipam_config: addressed.then(|| EndpointIpamConfig {
             ipv4_address: attachment.ipv4_address.clone(),
             ipv6_address: attachment.ipv6_address.clone(),
-            link_local_ips: (!attachment.link_local_ips.is_empty()).then(|| attachment.link_local_ips.clone()),
+            link_local_ips: (!attachment.link_local_ips.is_empty())
+                .then(|| attachment.link_local_ips.clone()),
         }),
         links: (!links.is_empty()).then_some(links),
         mac_address: attachment.mac_address.clone(),
-        driver_opts: (!attachment.driver_opts.is_empty()).then(|| attachment.driver_opts.clone().into_iter().collect()),
+        driver_opts: (!attachment.driver_opts.is_empty())
+            .then(|| attachment.driver_opts.clone().into_iter().collect()),
         gw_priority: attachment.gw_priority,
         ..EndpointSettings::default()
     }

@@ -9,7 +9,13 @@ use crate::{
 };
 
 /// Copies them into a container that has not been started.
-pub(super) async fn copy_in(session: &Session<'_>, project: &Project, service: &Service, id: &str, name: &str) -> Result<(), Error> {
+pub(super) async fn copy_in(
+    session: &Session<'_>,
+    project: &Project,
+    service: &Service,
+    id: &str,
+    name: &str,
+) -> Result<(), Error> {
     let secrets = service.secrets.iter().map(|mount| (mount, &project.secrets));
     let configs = service.configs.iter().map(|mount| (mount, &project.configs));
     let mut files = Vec::new();

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    DeviceMapping, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountImageOptions, 
-    MountTmpfsOptions, MountType, MountVolumeOptions, PortBinding, ResourcesBlkioWeightDevice, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    DeviceMapping, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountBindOptions,
+    MountBindOptionsPropagationEnum, MountImageOptions, MountTmpfsOptions, MountType, MountVolumeOptions,
+    PortBinding, ResourcesBlkioWeightDevice, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
     ThrottleDevice,
 };
 
@@ -38,14 +39,23 @@ pub(super) fn config(project: &Project, service: &Service, extras: &Extras) -> R
         dns: list(&service.dns),
         dns_options: list(&service.dns_opt),
         dns_search: list(&service.dns_search),
-        extra_hosts: list(&service.extra_hosts.iter().flat_map(|(name, ips)| ips.iter().map(move |ip| format!("{name}:{ip}"))).collect::<Vec<_>>()),
+        extra_hosts: list(
+            &service
+                .extra_hosts
+                .iter()
+                .flat_map(|(name, ips)| ips.iter().map(move |ip| format!("{name}:{ip}")))
+                .collect::<Vec<_>>(),
+        ),
         group_add: list(&service.group_add),
         init: service.init,
         ipc_mode: shared(service.ipc.as_ref(), extras)?,
         pid_mode: shared(service.pid.as_ref(), extras)?,
         uts_mode: service.uts.clone(),
         userns_mode: service.userns_mode.clone(),
-        log_config: service.logging.as_ref().map(|logging| HostConfigLogConfig { typ: logging.driver.clone(), config: map(logging.options.clone()) }),
+        log_config: service.logging.as_ref().map(|logging| HostConfigLogConfig {
+            typ: logging.driver.clone(),
+            config: map(logging.options.clone()),
+        }),
         privileged: service.privileged,
         readonly_rootfs: service.read_only,
         restart_policy: restart_policy(service),
@@ -76,7 +86,9 @@ fn shared(mode: Option<&String>, extras: &Extras) -> Result<Option<String>, Erro
         None => Ok(mode.cloned()),
         Some(parent) => match extras.parents.get(parent) {
             Some(id) => Ok(Some(format!("container:{id}"))),
-            None => Err(Error::invalid(format!("no container of service {parent} to share a namespace with"))),
+            None => {
+                Err(Error::invalid(format!("no container of service {parent} to share a namespace with")))
+            }
         },
     }
 }
@@ -95,7 +107,9 @@ fn volumes_from(service: &Service, extras: &Extras) -> Result<Option<Vec<String>
             return Ok(container.to_owned());
         }
         let (parent, mode) = text.split_once(':').unwrap_or((text, ""));
-        let id = extras.parents.get(parent).ok_or_else(|| Error::invalid(format!("no container of service {parent} to take volumes from")))?;
+        let id = extras.parents.get(parent).ok_or_else(|| {
+            Error::invalid(format!("no container of service {parent} to take volumes from"))
+        })?;
         Ok(if mode.is_empty() { id.clone() } else { format!("{id}:{mode}") })
     };
     let all: Vec<String> = service.volumes_from.iter().map(one).collect::<Result<_, _>>()?;
@@ -105,8 +119,15 @@ fn volumes_from(service: &Service, extras: &Extras) -> Result<Option<Vec<String>
 fn ports(service: &Service) -> Option<HashMap<String, Option<Vec<PortBinding>>>> {
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
-        let binding = PortBinding { host_ip: Some(port.host_ip.clone().unwrap_or_default()), host_port: Some(port.published.clone().unwrap_or_default()) };
-        bindings.entry(format!("{}/{}", port.target, port.protocol)).or_default().get_or_insert_default().push(binding);
+        let binding = PortBinding {
+            host_ip: Some(port.host_ip.clone().unwrap_or_default()),
+            host_port: Some(port.published.clone().unwrap_or_default()),
+        };
+        bindings
+            .entry(format!("{}/{}", port.target, port.protocol))
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
     }
     (!bindings.is_empty()).then_some(bindings)
 }
@@ -177,9 +198,14 @@ fn limits(service: &Service, config: &mut HostConfig) {
         capabilities: Some(vec![request.capabilities.clone()]),
         options: map(request.options.clone()),
     };
-    let requests: Vec<_> = service.gpus.iter().chain(reservations.iter().flat_map(|r| &r.devices)).map(request).collect();
+    let requests: Vec<_> =
+        service.gpus.iter().chain(reservations.iter().flat_map(|r| &r.devices)).map(request).collect();
     config.device_requests = (!requests.is_empty()).then_some(requests);
-    let ulimit = |(name, limit): (&String, &model::Ulimit)| ResourcesUlimits { name: Some(name.clone()), soft: Some(limit.soft), hard: Some(limit.hard) };
+    let ulimit = |(name, limit): (&String, &model::Ulimit)| ResourcesUlimits {
+        name: Some(name.clone()),
+        soft: Some(limit.soft),
+        hard: Some(limit.hard),
+    };
     config.ulimits = (!service.ulimits.is_empty()).then(|| service.ulimits.iter().map(ulimit).collect());
 }
 
@@ -190,8 +216,12 @@ fn block_io(service: &Service, config: &mut HostConfig) {
         (!rates.is_empty()).then(|| rates.iter().map(rate).collect::<Vec<_>>())
     };
     config.blkio_weight = blkio.weight;
-    let weight = |device: &model::BlkioWeight| ResourcesBlkioWeightDevice { path: Some(device.path.clone()), weight: Some(usize::from(device.weight)) };
-    config.blkio_weight_device = (!blkio.weight_device.is_empty()).then(|| blkio.weight_device.iter().map(weight).collect());
+    let weight = |device: &model::BlkioWeight| ResourcesBlkioWeightDevice {
+        path: Some(device.path.clone()),
+        weight: Some(usize::from(device.weight)),
+    };
+    config.blkio_weight_device =
+        (!blkio.weight_device.is_empty()).then(|| blkio.weight_device.iter().map(weight).collect());
     config.blkio_device_read_bps = rates(&blkio.device_read_bps);
     config.blkio_device_write_bps = rates(&blkio.device_write_bps);
     config.blkio_device_read_iops = rates(&blkio.device_read_iops);
@@ -213,12 +243,23 @@ fn mounts(project: &Project, service: &Service, extras: &Extras) -> Result<(Vec<
     let configs = service.configs.iter().map(|mount| (mount, &project.configs));
     for (wanted, objects) in secrets.chain(configs) {
         if let Some(file) = objects.get(&wanted.source).and_then(|object| object.file.as_ref()) {
-            let mount = Mount { target: Some(wanted.target.clone()), source: Some(file.clone()), typ: Some(MountType::BIND), read_only: Some(true), ..Mount::default() };
+            let mount = Mount {
+                target: Some(wanted.target.clone()),
+                source: Some(file.clone()),
+                typ: Some(MountType::BIND),
+                read_only: Some(true),
+                ..Mount::default()
+            };
             mounts.insert(wanted.target.clone(), mount);
         }
     }
     // What the old container kept in volumes without a name of the compose file: the new one goes on with it.
-    let taken: Vec<&str> = service.volumes.iter().filter(|mount| mount.source.is_some() || mount.kind != MountKind::Volume).map(|mount| mount.target.as_str()).collect();
+    let taken: Vec<&str> = service
+        .volumes
+        .iter()
+        .filter(|mount| mount.source.is_some() || mount.kind != MountKind::Volume)
+        .map(|mount| mount.target.as_str())
+        .collect();
     for old in extras.inherit.iter().filter(|old| old.typ.as_deref() == Some("volume")) {
         let (Some(target), Some(name)) = (&old.destination, &old.name) else { continue };
         let named = project.volumes.values().any(|volume| &volume.name == name);
@@ -227,13 +268,25 @@ fn mounts(project: &Project, service: &Service, extras: &Extras) -> Result<(Vec<
             continue;
         }
         let read_only = mounts.get(target).and_then(|mount| mount.read_only).or(old.rw.map(|rw| !rw));
-        mounts.insert(target.clone(), Mount { target: Some(target.clone()), source: Some(name.clone()), typ: Some(MountType::VOLUME), read_only, ..Mount::default() });
+        mounts.insert(
+            target.clone(),
+            Mount {
+                target: Some(target.clone()),
+                source: Some(name.clone()),
+                typ: Some(MountType::VOLUME),
+                read_only,
+                ..Mount::default()
+            },
+        );
     }
     Ok((binds, mounts.into_values().collect()))
 }
 
 fn bind(mount: &model::Mount) -> Option<String> {
-    let plain = mount.kind == MountKind::Bind && mount.create_host_path && mount.recursive.is_none() && mount.consistency.is_none();
+    let plain = mount.kind == MountKind::Bind
+        && mount.create_host_path
+        && mount.recursive.is_none()
+        && mount.consistency.is_none();
     let source = mount.source.as_ref().filter(|_| plain)?;
     let mode = if mount.read_only { "ro" } else { "rw" };
     let options = [Some(mode.to_owned()), mount.selinux.clone(), mount.propagation.clone()];
@@ -247,7 +300,12 @@ fn mount(project: &Project, wanted: &model::Mount) -> Result<Mount, Error> {
         MountKind::Image => (MountType::IMAGE, wanted.source.clone()),
         MountKind::Volume => {
             let key = wanted.source.as_ref();
-            (MountType::VOLUME, key.map(|key| project.volumes.get(key).map_or_else(|| key.clone(), |volume| volume.name.clone())))
+            (
+                MountType::VOLUME,
+                key.map(|key| {
+                    project.volumes.get(key).map_or_else(|| key.clone(), |volume| volume.name.clone())
+                }),
+            )
         }
     };
     let bind_options = || -> Result<MountBindOptions, Error> {
@@ -259,7 +317,12 @@ fn mount(project: &Project, wanted: &model::Mount) -> Result<Mount, Error> {
             Some("rshared") => Some(MountBindOptionsPropagationEnum::RSHARED),
             Some("slave") => Some(MountBindOptionsPropagationEnum::SLAVE),
             Some("rslave") => Some(MountBindOptionsPropagationEnum::RSLAVE),
-            Some(other) => return Err(Error::invalid(format!("mount {}: unknown propagation \"{other}\"", wanted.target))),
+            Some(other) => {
+                return Err(Error::invalid(format!(
+                    "mount {}: unknown propagation \"{other}\"",
+                    wanted.target
+                )));
+            }
         };
         Ok(MountBindOptions {
             propagation,
@@ -282,7 +345,12 @@ fn mount(project: &Project, wanted: &model::Mount) -> Result<Mount, Error> {
             subpath: wanted.subpath.clone(),
             ..MountVolumeOptions::default()
         }),
-        tmpfs_options: (wanted.kind == MountKind::Tmpfs).then(|| MountTmpfsOptions { size_bytes: wanted.size, mode: wanted.mode.map(i64::from), options: None }),
-        image_options: (wanted.kind == MountKind::Image).then(|| MountImageOptions { subpath: wanted.subpath.clone() }),
+        tmpfs_options: (wanted.kind == MountKind::Tmpfs).then(|| MountTmpfsOptions {
+            size_bytes: wanted.size,
+            mode: wanted.mode.map(i64::from),
+            options: None,
+        }),
+        image_options: (wanted.kind == MountKind::Image)
+            .then(|| MountImageOptions { subpath: wanted.subpath.clone() }),
     })
 }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use body::{Extras, body};
 pub use images::pull;
+pub(crate) use steps::container;
 pub use wait::logs_of_failed;
 
 use crate::{
@@ -43,10 +44,21 @@ pub struct Session<'a> {
     pub reporter: &'a dyn Reporter,
     /// Turns true when the user has had enough.
     pub stop: watch::Receiver<bool>,
-    /// Told the service and name of each container that has been started.
-    pub started: Option<mpsc::UnboundedSender<(String, String)>>,
+    /// Told of each container that has been started.
+    pub started: Option<mpsc::UnboundedSender<Started>>,
     /// For builds that steps ask for.
     pub build: crate::build::BuildOptions,
+}
+
+/// A container has been started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Its service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// When it had written its last line before this start.
+    pub last: Option<jiff::Timestamp>,
 }
 
 /// Runs all steps. On a failure no new step begins, those under way are finished, and the first error is returned; the
@@ -120,7 +132,13 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn finished(&mut self, i: usize, result: Result<(), Error>, actions: &mut Running<'a>, waits: &mut Running<'a>) {
+    fn finished(
+        &mut self,
+        i: usize,
+        result: Result<(), Error>,
+        actions: &mut Running<'a>,
+        waits: &mut Running<'a>,
+    ) {
         if let Err(error) = result {
             match &self.failure {
                 None => self.failure = Some(error),

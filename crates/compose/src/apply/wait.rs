@@ -10,12 +10,7 @@ use bollard::{
 use futures_util::{StreamExt, future::try_join_all};
 
 use super::{Session, event};
-use crate::{
-    error::Error,
-    model::Condition,
-    plan::Target,
-    report::Phase,
-};
+use crate::{error::Error, model::Condition, plan::Target, report::Phase};
 
 /// What a look at a container says.
 enum Verdict {
@@ -25,8 +20,17 @@ enum Verdict {
 }
 
 /// Waits until all containers of a dependency meet the condition.
-pub(super) async fn condition(session: &Session<'_>, service: &str, condition: Condition, targets: &[Target], required: bool) -> Result<(), Error> {
-    let all = try_join_all(targets.iter().map(|target| until(session, target, |seen| judge(seen, condition, &target.name)))).await;
+pub(super) async fn condition(
+    session: &Session<'_>,
+    service: &str,
+    condition: Condition,
+    targets: &[Target],
+    required: bool,
+) -> Result<(), Error> {
+    let all = try_join_all(
+        targets.iter().map(|target| until(session, target, |seen| judge(seen, condition, &target.name))),
+    )
+    .await;
     match all {
         Err(Error::Wait { container, why }) if required => Err(Error::Dependency { container, why }),
         Err(Error::Wait { why, .. }) => {
@@ -39,10 +43,16 @@ pub(super) async fn condition(session: &Session<'_>, service: &str, condition: C
 
 /// Waits until all containers run, are healthy where they can be, or have ended well.
 pub(super) async fn ready(session: &Session<'_>, targets: &[Target]) -> Result<(), Error> {
-    try_join_all(targets.iter().map(|target| until(session, target, |seen| judge_ready(seen, &target.name)))).await.map(|_| ())
+    try_join_all(targets.iter().map(|target| until(session, target, |seen| judge_ready(seen, &target.name))))
+        .await
+        .map(|_| ())
 }
 
-async fn until(session: &Session<'_>, target: &Target, judge: impl Fn(&ContainerInspectResponse) -> Verdict) -> Result<(), Error> {
+async fn until(
+    session: &Session<'_>,
+    target: &Target,
+    judge: impl Fn(&ContainerInspectResponse) -> Verdict,
+) -> Result<(), Error> {
     let resource = format!("Container {}", target.name);
     session.reporter.event(event(resource.clone(), "Waiting", Phase::Working));
     let result = watch(session, target, judge).await;
@@ -53,8 +63,18 @@ async fn until(session: &Session<'_>, target: &Target, judge: impl Fn(&Container
     result.map(|_| ())
 }
 
-async fn watch(session: &Session<'_>, target: &Target, judge: impl Fn(&ContainerInspectResponse) -> Verdict) -> Result<&'static str, Error> {
-    let look = async || session.docker.inspect_container(target.reference(), None::<InspectContainerOptions>).await.map_err(Error::engine(format!("inspect container {}", target.name)));
+async fn watch(
+    session: &Session<'_>,
+    target: &Target,
+    judge: impl Fn(&ContainerInspectResponse) -> Verdict,
+) -> Result<&'static str, Error> {
+    let look = async || {
+        session
+            .docker
+            .inspect_container(target.reference(), None::<InspectContainerOptions>)
+            .await
+            .map_err(Error::engine(format!("inspect container {}", target.name)))
+    };
     let bad = |why| Error::Wait { container: target.name.clone(), why };
     let seen = look().await?;
     let id = seen.id.clone().unwrap_or_default();
@@ -64,8 +84,15 @@ async fn watch(session: &Session<'_>, target: &Target, judge: impl Fn(&Container
         Verdict::NotYet => {}
     }
     // From the container's own start, by the engine's clock: no event between the look and the listening can be missed.
-    let since = seen.state.and_then(|state| state.started_at).and_then(|text| text.parse::<jiff::Timestamp>().ok()).filter(|time| time.as_second() > 0);
-    let filters = HashMap::from([("container".to_owned(), vec![id]), ("type".to_owned(), vec!["container".to_owned()])]);
+    let since = seen
+        .state
+        .and_then(|state| state.started_at)
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        .filter(|time| time.as_second() > 0);
+    let filters = HashMap::from([
+        ("container".to_owned(), vec![id]),
+        ("type".to_owned(), vec!["container".to_owned()]),
+    ]);
     let mut options = EventsOptionsBuilder::default().filters(&filters);
     let since = since.map(|time| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()));
     if let Some(since) = &since {
@@ -75,7 +102,9 @@ async fn watch(session: &Session<'_>, target: &Target, judge: impl Fn(&Container
     while let Some(event) = events.next().await {
         let event = event.map_err(Error::engine("listen to events"))?;
         let action = event.action.unwrap_or_default();
-        if !(action.starts_with("health_status") || matches!(action.as_str(), "start" | "die" | "stop" | "restart" | "unpause" | "destroy")) {
+        if !(action.starts_with("health_status")
+            || matches!(action.as_str(), "start" | "die" | "stop" | "restart" | "unpause" | "destroy"))
+        {
             continue;
         }
         match judge(&look().await?) {
@@ -96,10 +125,16 @@ struct Seen {
 
 fn seen(container: &ContainerInspectResponse) -> Seen {
     let state = container.state.clone().unwrap_or_default();
-    let health = state.health.and_then(|health| health.status).filter(|status| !matches!(status, HealthStatusEnum::NONE | HealthStatusEnum::EMPTY));
+    let health = state
+        .health
+        .and_then(|health| health.status)
+        .filter(|status| !matches!(status, HealthStatusEnum::NONE | HealthStatusEnum::EMPTY));
     Seen {
         up: state.status == Some(ContainerStateStatusEnum::RUNNING),
-        ended: matches!(state.status, Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD)),
+        ended: matches!(
+            state.status,
+            Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD)
+        ),
         code: state.exit_code.unwrap_or_default(),
         health,
     }
@@ -111,7 +146,9 @@ fn judge(container: &ContainerInspectResponse, condition: Condition, name: &str)
         Condition::Started if seen.up || seen.ended => Verdict::Good("Started"),
         Condition::Started => Verdict::NotYet,
         Condition::Completed if seen.ended && seen.code == 0 => Verdict::Good("Exited"),
-        Condition::Completed if seen.ended => Verdict::Bad(format!("container {name} exited ({})", seen.code)),
+        Condition::Completed if seen.ended => {
+            Verdict::Bad(format!("container {name} exited ({})", seen.code))
+        }
         Condition::Completed => Verdict::NotYet,
         Condition::Healthy if seen.ended => Verdict::Bad(format!("container {name} exited ({})", seen.code)),
         Condition::Healthy => match seen.health {
@@ -131,7 +168,9 @@ fn judge_ready(container: &ContainerInspectResponse, name: &str) -> Verdict {
         (true, ..) => Verdict::Bad(format!("container {name} exited ({})", seen.code)),
         (_, true, None) => Verdict::Good("Running"),
         (_, true, Some(HealthStatusEnum::HEALTHY)) => Verdict::Good("Healthy"),
-        (_, true, Some(HealthStatusEnum::UNHEALTHY)) => Verdict::Bad(format!("container {name} is unhealthy")),
+        (_, true, Some(HealthStatusEnum::UNHEALTHY)) => {
+            Verdict::Bad(format!("container {name} is unhealthy"))
+        }
         _ => Verdict::NotYet,
     }
 }
@@ -141,7 +180,10 @@ pub async fn logs_of_failed(docker: &bollard::Docker, name: &str) -> String {
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("10").build();
     let mut stream = std::pin::pin!(docker.logs(name, Some(options)));
     let mut text = Vec::new();
-    while let Some(Ok(LogOutput::StdErr { message } | LogOutput::StdOut { message } | LogOutput::Console { message })) = stream.next().await {
+    while let Some(Ok(
+        LogOutput::StdErr { message } | LogOutput::StdOut { message } | LogOutput::Console { message },
+    )) = stream.next().await
+    {
         text.extend_from_slice(&message);
     }
     String::from_utf8_lossy(&text).into_owned()

@@ -19,17 +19,21 @@ const DEPTH: usize = 4;
 
 /// A folder to send.
 #[derive(Debug)]
-pub(super) struct Context {
+pub struct Context {
     folder: PathBuf,
     patterns: Patterns,
     /// The Dockerfile's path inside the archive.
-    pub(super) dockerfile: String,
+    pub dockerfile: String,
     /// A Dockerfile that is not in the folder.
     foreign: Option<Vec<u8>>,
 }
 
 impl Context {
-    pub(super) fn open(folder: &Path, dockerfile: Option<&str>, inline: Option<&str>) -> Result<Self, Error> {
+    /// Reads the ignore file. `dockerfile` is relative to the folder (or absolute, also outside of it); `inline` is its text instead.
+    ///
+    /// # Errors
+    /// If the folder or the Dockerfile does not exist, or a pattern is malformed.
+    pub fn open(folder: &Path, dockerfile: Option<&str>, inline: Option<&str>) -> Result<Self, Error> {
         if !folder.is_dir() {
             return Err(Error::invalid(format!("build context {} is not a folder", folder.display())));
         }
@@ -38,7 +42,9 @@ impl Context {
         let (dockerfile, foreign) = match (inline, path.strip_prefix(folder)) {
             (Some(text), _) => (".dhow-dockerfile".to_owned(), Some(text.as_bytes().to_vec())),
             (None, Ok(inside)) => (inside.to_string_lossy().into_owned(), None),
-            (None, Err(_)) => (".dhow-dockerfile".to_owned(), Some(std::fs::read(&path).map_err(Error::io(&path))?)),
+            (None, Err(_)) => {
+                (".dhow-dockerfile".to_owned(), Some(std::fs::read(&path).map_err(Error::io(&path))?))
+            }
         };
         if inline.is_none() && !path.is_file() {
             return Err(Error::invalid(format!("Dockerfile {} does not exist", path.display())));
@@ -47,7 +53,8 @@ impl Context {
         let own = PathBuf::from(format!("{}.dockerignore", path.display()));
         let file = if own.is_file() { own } else { folder.join(".dockerignore") };
         let patterns = match std::fs::read_to_string(&file) {
-            Ok(text) => Patterns::parse(&text).map_err(|message| Error::invalid(format!("{}: {message}", file.display())))?,
+            Ok(text) => Patterns::parse(&text)
+                .map_err(|message| Error::invalid(format!("{}: {message}", file.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Patterns::default(),
             Err(error) => return Err(Error::io(file)(error)),
         };
@@ -55,7 +62,7 @@ impl Context {
     }
 
     /// The archive, read by a thread of its own while the engine takes it.
-    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
         let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(DEPTH);
         std::thread::spawn(move || {
             let writer = Pieces { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
@@ -64,7 +71,9 @@ impl Context {
                 drop(sender.blocking_send(Err(error)));
             }
         });
-        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) })
+        stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|piece| (piece, receiver))
+        })
     }
 
     fn write(&self, writer: Pieces) -> io::Result<()> {
@@ -81,9 +90,13 @@ impl Context {
     }
 
     fn folder(&self, builder: &mut tar::Builder<Pieces>, inside: &Path) -> io::Result<()> {
-        let named = |error: io::Error, path: &Path| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error, path: &Path| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        };
         let here = self.folder.join(inside);
-        let mut entries = std::fs::read_dir(&here).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(|error| named(error, &here))?;
+        let mut entries = std::fs::read_dir(&here)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(|error| named(error, &here))?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let inside = inside.join(entry.file_name());
@@ -97,7 +110,10 @@ impl Context {
                 if !ignored {
                     builder.append_path_with_name(&path, &inside).map_err(|error| named(error, &path))?;
                 }
-                if !ignored || self.patterns.has_exceptions() || Path::new(&self.dockerfile).starts_with(&inside) {
+                if !ignored
+                    || self.patterns.has_exceptions()
+                    || Path::new(&self.dockerfile).starts_with(&inside)
+                {
                     self.folder(builder, &inside)?;
                 }
             } else if !ignored && (kind.is_file() || kind.is_symlink()) {
@@ -117,7 +133,9 @@ struct Pieces {
 impl Pieces {
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the engine takes no more of the build context"))
+        self.sender.blocking_send(Ok(piece.into())).map_err(|_| {
+            io::Error::new(io::ErrorKind::BrokenPipe, "the engine takes no more of the build context")
+        })
     }
 
     fn finish(mut self) -> io::Result<()> {

@@ -27,7 +27,8 @@ impl Patterns {
                 continue;
             }
             let line = line.trim();
-            let (exception, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
+            let (exception, pattern) =
+                line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
             if pattern.is_empty() {
                 if exception {
                     return Err(format!("line {}: \"!\" alone excludes nothing", i + 1));
@@ -116,9 +117,14 @@ fn valid(part: &str) -> bool {
 fn matches(pattern: &[String], path: &[&str]) -> bool {
     match pattern.split_first() {
         None => path.is_empty(),
-        Some((first, rest)) if first == "**" => (0..=path.len()).any(|skip| matches(rest, &path[skip..])) && !(rest.is_empty() && path.is_empty()),
+        Some((first, rest)) if first == "**" => {
+            (0..=path.len()).any(|skip| matches(rest, &path[skip..])) && !(rest.is_empty() && path.is_empty())
+        }
         Some((first, rest)) => match path.split_first() {
-            Some((name, below)) => part_matches(&first.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>()) && matches(rest, below),
+            Some((name, below)) => {
+                part_matches(&first.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
+                    && matches(rest, below)
+            }
             None => false,
         },
     }
@@ -134,7 +140,9 @@ fn part_matches(pattern: &[char], name: &[char]) -> bool {
             (Some((true, after)), false) => part_matches(&rest[after..], &name[1..]),
             _ => false,
         },
-        Some(('\\', rest)) if !rest.is_empty() => name.first() == rest.first() && part_matches(&rest[1..], &name[1..]),
+        Some(('\\', rest)) if !rest.is_empty() => {
+            name.first() == rest.first() && part_matches(&rest[1..], &name[1..])
+        }
         Some((c, rest)) => name.first() == Some(c) && part_matches(rest, &name[1..]),
     }
 }

@@ -1,6 +1,6 @@
 //! Building images: the context as a tar stream, `POST /build`, and its progress.
 
-mod context;
+pub mod context;
 mod ignore;
 
 use std::{
@@ -45,14 +45,21 @@ const SECRETS: &str = "x-dhow-build-secrets";
 pub(crate) async fn service(session: &Session<'_>, name: &str) -> Result<(), Error> {
     let project = session.project.ok_or_else(|| Error::invalid("a build needs a compose file"))?;
     let service = project.service(name)?;
-    let build = service.build.as_ref().ok_or_else(|| Error::invalid(format!("service {name} has nothing to build")))?;
+    let build = service
+        .build
+        .as_ref()
+        .ok_or_else(|| Error::invalid(format!("service {name} has nothing to build")))?;
     let image = service.image_name(&project.name);
     let what = format!("build image {image}");
     let docker = with_secrets(session.docker, project, build, name).await?;
     let (body, dockerfile) = if build.context.contains("://") || build.context.starts_with("git@") {
         (None, build.dockerfile.clone().unwrap_or_else(|| "Dockerfile".into()))
     } else {
-        let context = context::Context::open(Path::new(&build.context), build.dockerfile.as_deref(), build.dockerfile_inline.as_deref())?;
+        let context = context::Context::open(
+            Path::new(&build.context),
+            build.dockerfile.as_deref(),
+            build.dockerfile_inline.as_deref(),
+        )?;
         let dockerfile = context.dockerfile.clone();
         (Some(context.stream()), dockerfile)
     };
@@ -69,9 +76,13 @@ pub(crate) async fn service(session: &Session<'_>, name: &str) -> Result<(), Err
         }
     }
     for tag in &build.tags {
-        let (repo, tag_name) = tag.rsplit_once(':').filter(|(_, name)| !name.contains('/')).unwrap_or((tag, "latest"));
+        let (repo, tag_name) =
+            tag.rsplit_once(':').filter(|(_, name)| !name.contains('/')).unwrap_or((tag, "latest"));
         let options = TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag_name.to_owned()) };
-        docker.tag_image(&image, Some(options)).await.map_err(Error::engine(format!("tag image {image} as {tag}")))?;
+        docker
+            .tag_image(&image, Some(options))
+            .await
+            .map_err(Error::engine(format!("tag image {image} as {tag}")))?;
     }
     Ok(())
 }
@@ -85,20 +96,31 @@ fn options(
     remote: bool,
     flags: &BuildOptions,
 ) -> Result<BuildImageOptions, Error> {
-    let mut args: HashMap<String, String> = build.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let mut args: HashMap<String, String> =
+        build.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
     args.extend(flags.args.clone());
     let mut labels: HashMap<String, String> = build.labels.clone().into_iter().collect();
     labels.insert(crate::labels::PROJECT.into(), project.name.clone());
     labels.insert(crate::labels::SERVICE.into(), service.name.clone());
     labels.insert(crate::labels::VERSION.into(), crate::labels::SCHEME.into());
     if build.platforms.len() > 1 {
-        return Err(Error::invalid(format!("service {}: an image for several platforms at once is not supported", service.name)));
+        return Err(Error::invalid(format!(
+            "service {}: an image for several platforms at once is not supported",
+            service.name
+        )));
     }
     if !build.ulimits.is_empty() {
         return Err(Error::invalid(format!("service {}: build.ulimits is not supported", service.name)));
     }
-    let narrow = |size: i64, what: &str| i32::try_from(size).map_err(|_| Error::invalid(format!("service {}: {what} must be below 2 GiB", service.name)));
-    let hosts: Vec<String> = build.extra_hosts.iter().flat_map(|(name, ips)| ips.iter().map(move |ip| format!("{name}:{ip}"))).collect();
+    let narrow = |size: i64, what: &str| {
+        i32::try_from(size)
+            .map_err(|_| Error::invalid(format!("service {}: {what} must be below 2 GiB", service.name)))
+    };
+    let hosts: Vec<String> = build
+        .extra_hosts
+        .iter()
+        .flat_map(|(name, ips)| ips.iter().map(move |ip| format!("{name}:{ip}")))
+        .collect();
     Ok(BuildImageOptions {
         dockerfile,
         t: Some(image.to_owned()),
@@ -122,7 +144,12 @@ fn options(
 }
 
 /// Adds the header with the build's secrets, which only our own engine understands.
-async fn with_secrets(docker: &Docker, project: &Project, build: &Build, name: &str) -> Result<Docker, Error> {
+async fn with_secrets(
+    docker: &Docker,
+    project: &Project,
+    build: &Build,
+    name: &str,
+) -> Result<Docker, Error> {
     if build.secrets.is_empty() {
         return Ok(docker.clone());
     }
@@ -135,15 +162,21 @@ async fn with_secrets(docker: &Docker, project: &Project, build: &Build, name: &
     }
     let mut secrets = BTreeMap::new();
     for secret in &build.secrets {
-        let object = project.secrets.get(&secret.source).ok_or_else(|| Error::invalid(format!("no secret \"{}\" in the project", secret.source)))?;
+        let object = project
+            .secrets
+            .get(&secret.source)
+            .ok_or_else(|| Error::invalid(format!("no secret \"{}\" in the project", secret.source)))?;
         let bytes = match (&object.bytes, &object.file) {
             (Some(text), _) => text.clone().into_bytes(),
             (None, Some(file)) => std::fs::read(file).map_err(Error::io(file))?,
-            (None, None) => return Err(Error::invalid(format!("secret \"{}\" has no content", secret.source))),
+            (None, None) => {
+                return Err(Error::invalid(format!("secret \"{}\" has no content", secret.source)));
+            }
         };
         secrets.insert(secret.id.clone(), STANDARD.encode(bytes));
     }
-    let json = serde_json::to_string(&secrets).map_err(|error| Error::invalid(format!("secrets of {name}: {error}")))?;
+    let json = serde_json::to_string(&secrets)
+        .map_err(|error| Error::invalid(format!("secrets of {name}: {error}")))?;
     let header = STANDARD.encode(json);
     Ok(docker.clone().with_request_modifier(move |mut request| {
         // Base64 is always a legal header value.

@@ -44,6 +44,15 @@ pub fn service(node: &mut Node, path: &str) -> Result<(), Error> {
     each(map, "env_file", true, path, |node, _| Ok(wrap(node, "path")))?;
     each(map, "ports", false, path, short::port)?;
     each(map, "volumes", false, path, |node, path| short::volume(node, path).map(|volume| vec![volume]))?;
+    if let Some(Node { value: Value::List(volumes), .. }) = map.get_mut("volumes") {
+        for (i, volume) in volumes.iter_mut().enumerate() {
+            let inner =
+                volume.as_map_mut().and_then(|volume| volume.get_mut("volume")).and_then(Node::as_map_mut);
+            if let Some(inner) = inner {
+                pairs(inner, "labels", &format!("{path}.volumes[{i}].volume"))?;
+            }
+        }
+    }
     each(map, "devices", false, path, |node, path| short::device(node, path).map(|device| vec![device]))?;
     for key in ["secrets", "configs"] {
         each(map, key, false, path, |node, _| Ok(wrap(node, "source")))?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::Project,
+    model::{Project, Service},
     yaml::{self, Cursor, Node},
 };
 
@@ -124,6 +124,22 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
     project.directory = directory;
     project.env_files = env_files;
     Ok(Loaded { project, warnings, env })
+}
+
+/// Reads one service out of a text in a file's form: how options of the command line are read.
+pub(crate) fn service_of_text(
+    text: &str,
+    shown: &str,
+    name: &str,
+    directory: &Path,
+) -> Result<Service, Error> {
+    let mut node = yaml::parse(text, shown)?;
+    canonical::canonical(&mut node)?;
+    let env = std::env::var("HOME").map(|home| ("HOME".to_owned(), home)).into_iter().collect();
+    let context = Context { directory, env: &env, warnings: RefCell::default() };
+    let service = node.as_map().and_then(|map| map.get("services")?.as_map()?.get(name));
+    let service = service.ok_or_else(|| Error::invalid(format!("no service \"{name}\" in {shown}")))?;
+    decode::service(&Cursor { node: service, path: String::new() }, name, &context)
 }
 
 /// A compose file: where it is and how the user calls it.

@@ -13,5 +13,6 @@ mod paths;
 mod short;
 
 pub use decode::clean;
+pub(crate) use files::service_of_text;
 pub use files::{Loaded, Options, load};
 pub use name::{check as check_name, normalise as normalise_name};

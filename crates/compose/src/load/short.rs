@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// `[ip:][published[-end]:]target[-end][/protocol]` → one mapping per target port.
-pub fn port(node: &Node, path: &str) -> Result<Vec<Node>, Error> {
+pub(super) fn port(node: &Node, path: &str) -> Result<Vec<Node>, Error> {
     let Some(text) = node.as_text() else { return Ok(vec![node.clone()]) };
     let bad = |why: &str| fail(node, path, format!("invalid port \"{text}\": {why}"));
     let (spec, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
@@ -66,7 +66,7 @@ fn range(text: &str) -> Option<(u16, u16)> {
 }
 
 /// `[source:]target[:options]` → a mapping.
-pub fn volume(node: &Node, path: &str) -> Result<Node, Error> {
+pub(super) fn volume(node: &Node, path: &str) -> Result<Node, Error> {
     let Some(text) = node.as_text() else { return Ok(node.clone()) };
     let bad = |why: &str| fail(node, path, format!("invalid volume \"{text}\": {why}"));
     let at = &node.at;
@@ -116,7 +116,7 @@ pub fn volume(node: &Node, path: &str) -> Result<Node, Error> {
 }
 
 /// `source[:target[:permissions]]` → a mapping.
-pub fn device(node: &Node, path: &str) -> Result<Node, Error> {
+pub(super) fn device(node: &Node, path: &str) -> Result<Node, Error> {
     let Some(text) = node.as_text() else { return Ok(node.clone()) };
     let at = &node.at;
     let parts: Vec<&str> = text.split(':').collect();
@@ -129,7 +129,11 @@ pub fn device(node: &Node, path: &str) -> Result<Node, Error> {
         [source, target] => (*source, *target, "rwm"),
         [source, target, permissions] if legal(permissions) => (*source, *target, *permissions),
         _ => {
-            return Err(fail(node, path, format!("invalid device \"{text}\": must be source[:target[:rwm]]")));
+            return Err(fail(
+                node,
+                path,
+                format!("invalid device \"{text}\": must be source[:target[:rwm]]"),
+            ));
         }
     };
     let entry = |key: &str, value: &str| (key.to_owned(), Node::text(at, value));
@@ -140,7 +144,7 @@ pub fn device(node: &Node, path: &str) -> Result<Node, Error> {
 }
 
 /// Is this text a scalar of a list? Used by merging to compare plain items.
-pub fn same_text(a: &Node, b: &Node) -> bool {
+pub(super) fn same_text(a: &Node, b: &Node) -> bool {
     matches!((&a.value, &b.value), (Value::Scalar { text: x, .. }, Value::Scalar { text: y, .. }) if x == y)
 }
 

@@ -38,7 +38,12 @@ pub struct ImageOptions {
 ///
 /// # Errors
 /// An image that is missing and may be neither pulled nor built.
-pub fn images(project: &Project, seen: &Observed, services: &BTreeSet<String>, options: ImageOptions) -> Result<Plan, Error> {
+pub fn images(
+    project: &Project,
+    seen: &Observed,
+    services: &BTreeSet<String>,
+    options: ImageOptions,
+) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let mut done = BTreeSet::new();
     for service in services.iter().filter_map(|name| project.services.get(name)) {
@@ -52,7 +57,12 @@ pub fn images(project: &Project, seen: &Observed, services: &BTreeSet<String>, o
     Ok(plan)
 }
 
-fn action(service: &Service, image: &str, present: bool, options: ImageOptions) -> Result<Option<Action>, Error> {
+fn action(
+    service: &Service,
+    image: &str,
+    present: bool,
+    options: ImageOptions,
+) -> Result<Option<Action>, Error> {
     let name = service.name.clone();
     let build = || Action::Build { service: name.clone(), image: image.to_owned() };
     let pull = || Action::Pull { service: name.clone(), image: image.to_owned(), policy_missing_ok: present };
@@ -70,12 +80,14 @@ fn action(service: &Service, image: &str, present: bool, options: ImageOptions) 
         (Some(PullPolicy::Always), _) if service.build.is_none() => Ok(Some(pull())),
         (_, true) => Ok(None),
         (_, false) if can_build => Ok(Some(build())),
-        (Some(PullPolicy::Never), false) => {
-            Err(Error::invalid(format!("service {}: image {image} is not there, and pull_policy \"never\" forbids to pull it", service.name)))
-        }
-        (_, false) if service.build.is_some() && service.image.is_none() => {
-            Err(Error::invalid(format!("service {}: image {image} is not there, and --no-build forbids to build it", service.name)))
-        }
+        (Some(PullPolicy::Never), false) => Err(Error::invalid(format!(
+            "service {}: image {image} is not there, and pull_policy \"never\" forbids to pull it",
+            service.name
+        ))),
+        (_, false) if service.build.is_some() && service.image.is_none() => Err(Error::invalid(format!(
+            "service {}: image {image} is not there, and --no-build forbids to build it",
+            service.name
+        ))),
         (_, false) => Ok(Some(pull())),
     }
 }

@@ -5,7 +5,7 @@ mod down;
 mod images;
 mod step;
 
-pub use converge::{Recreate, UpOptions, up};
+pub use converge::{Recreate, UpOptions, up, up_for_run};
 pub use down::{DownOptions, Rmi, down, stop_order};
 pub use images::{ImageOptions, Pull, images};
 pub use step::{Action, Plan, Step, Target};

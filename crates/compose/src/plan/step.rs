@@ -103,13 +103,17 @@ impl fmt::Display for Action {
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::CreateVolume { name, .. } => write!(f, "create volume {name}"),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
-            Self::Create { name, replaces: Some(_), .. } => write!(f, "create container {name} as replacement"),
+            Self::Create { name, replaces: Some(_), .. } => {
+                write!(f, "create container {name} as replacement")
+            }
             Self::Create { name, .. } => write!(f, "create container {name}"),
             Self::Rename { from, to } => write!(f, "rename container {} to {to}", from.name),
             Self::Start { target, .. } => write!(f, "start container {}", target.name),
             Self::Unpause { target } => write!(f, "unpause container {}", target.name),
             Self::Stop { target, .. } => write!(f, "stop container {}", target.name),
-            Self::Remove { target, volumes: true, .. } => write!(f, "remove container {} and its anonymous volumes", target.name),
+            Self::Remove { target, volumes: true, .. } => {
+                write!(f, "remove container {} and its anonymous volumes", target.name)
+            }
             Self::Remove { target, .. } => write!(f, "remove container {}", target.name),
             Self::RemoveImage { image } => write!(f, "remove image {image}"),
             Self::Wait { service, condition, .. } => write!(f, "wait for {service}: {}", condition.as_str()),

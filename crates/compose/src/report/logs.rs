@@ -7,7 +7,8 @@ use std::{
 
 use super::{Output, write};
 
-const COLORS: [&str; 12] = ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1", "31;1", "37;1"];
+const COLORS: [&str; 12] =
+    ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1", "31;1", "37;1"];
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +64,8 @@ impl LogPrinter {
         let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else { return };
         let rest = buffer.split_off(end + 1);
         let complete = std::mem::replace(buffer, rest);
-        let text: String = String::from_utf8_lossy(&complete).lines().map(|line| self.format(&state, name, line)).collect();
+        let text: String =
+            String::from_utf8_lossy(&complete).lines().map(|line| self.format(&state, name, line)).collect();
         write(&self.output, &text);
     }
 

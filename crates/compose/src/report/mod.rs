@@ -90,5 +90,5 @@ impl<R: Reporter> Reporter for Quiet<R> {
 /// Writes text; a closed pipe is silence, as `Reporter` promises.
 fn write(output: &Output, text: &str) {
     let mut writer = output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    drop(writer.write_all(text.as_bytes()).and_then(|()| writer.flush()));
+    writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).unwrap_or(());
 }

@@ -49,7 +49,11 @@ impl Reporter for Plain {
     }
 
     fn build_output(&self, service: &str, text: &str) {
-        let lines: String = text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("{service}: {line}\n")).collect();
+        let lines: String = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| format!("{service}: {line}\n"))
+            .collect();
         write(&self.output, &lines);
     }
 }

@@ -114,7 +114,11 @@ impl Reporter for Terminal {
 
     fn build_output(&self, service: &str, text: &str) {
         self.finish();
-        let lines: String = text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("{service}: {line}\n")).collect();
+        let lines: String = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| format!("{service}: {line}\n"))
+            .collect();
         write(&self.output, &lines);
     }
 

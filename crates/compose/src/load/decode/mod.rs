@@ -13,23 +13,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use top::project;
+pub(super) use service::service;
+pub(super) use top::project;
 
 /// What decoding needs to know beside the tree.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// What relative paths are relative to.
-    pub directory: &'a Path,
+    pub(crate) directory: &'a Path,
     /// The environment that `KEY` without a value takes from.
-    pub env: &'a BTreeMap<String, String>,
+    pub(crate) env: &'a BTreeMap<String, String>,
     /// What the user should know although nothing is wrong.
-    pub warnings: RefCell<Vec<String>>,
+    pub(crate) warnings: RefCell<Vec<String>>,
 }
 
 impl Context<'_> {
     /// A path of the file, absolute and without `.` and `..` where that is safe to say.
     #[must_use]
-    pub fn absolute(&self, path: &str) -> String {
+    pub(crate) fn absolute(&self, path: &str) -> String {
         let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let path = match (home, self.env.get("HOME")) {
             (Some(rest), Some(home)) => PathBuf::from(format!("{home}{rest}")),

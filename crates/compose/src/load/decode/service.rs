@@ -119,7 +119,11 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("use_api_socket", "is not supported"),
 ];
 
-pub(super) fn service(cursor: &Cursor<'_>, name: &str, context: &Context<'_>) -> Result<Service, Error> {
+pub(in crate::load) fn service(
+    cursor: &Cursor<'_>,
+    name: &str,
+    context: &Context<'_>,
+) -> Result<Service, Error> {
     let fields = cursor.fields(KNOWN)?;
     for (key, why) in UNSUPPORTED {
         if let Some(cursor) = fields.get(key) {

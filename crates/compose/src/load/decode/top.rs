@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, network, service};
 use crate::{
     error::Error,
-    model::{Attachment, FileObject, MountKind, Network, Project, Service, Volume},
+    model::{Attachment, Condition, Dependency, FileObject, MountKind, Network, Project, Service, Volume},
     yaml::{Cursor, Node},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// The first fault, with its place.
-pub fn project(
+pub(in crate::load) fn project(
     root: &Node,
     name: &str,
     context: &Context<'_>,
@@ -53,6 +53,7 @@ pub fn project(
         if service.network_mode.is_none() && service.networks.is_empty() {
             service.networks.insert("default".into(), Attachment::default());
         }
+        implied(&mut service);
         references(&service, &cursor, &project)?;
         all.insert(key.to_owned(), service);
     }
@@ -85,6 +86,27 @@ fn check_name(cursor: &Cursor<'_>, name: &str) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Whom it shares something with, it depends on.
+fn implied(service: &mut Service) {
+    let links = service.links.iter().map(|link| link.split(':').next().unwrap_or_default().to_owned());
+    let spaces = [&service.network_mode, &service.ipc, &service.pid]
+        .into_iter()
+        .filter_map(|mode| Service::shared(mode.as_ref()))
+        .map(str::to_owned);
+    let restarting: Vec<String> = links.chain(spaces).collect();
+    for (name, restart) in restarting
+        .into_iter()
+        .map(|name| (name, true))
+        .chain(service.shared_dependencies().into_iter().map(|name| (name, false)))
+    {
+        service.depends_on.entry(name).or_insert(Dependency {
+            condition: Condition::Started,
+            restart,
+            required: true,
+        });
+    }
 }
 
 /// Networks, volumes, secrets and configs that a service uses must be there.
