@@ -89,7 +89,7 @@ impl Daemon {
 
     fn wait_ready(&mut self) {
         let began = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
+        while !self.answers() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("dhowd ended ({status}):\n{}", self.log());
             }
@@ -97,6 +97,18 @@ impl Daemon {
             // no event tells that a socket appeared
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether it answers. A connection alone says nothing: a process that a killed daemon was just starting may hold its old socket.
+    fn answers(&self) -> bool {
+        let ask = || {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        ask().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Its folder: `data`, `run`, `docker.sock`, `dhowd.log`.

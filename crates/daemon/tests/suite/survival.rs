@@ -167,8 +167,8 @@ fn wait_held(daemon: &Daemon, bridge: &str, wanted: &BTreeSet<String>, when: &st
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "{when}: too much {:#?}\ntoo little {:#?}",
-            now.difference(wanted),
-            wanted.difference(&now)
+            now.difference(wanted).collect::<Vec<_>>(),
+            wanted.difference(&now).collect::<Vec<_>>()
         );
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -48,6 +48,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
         }
     }
     sweep(shared, &known).await;
+    let below = shared.clone();
+    if let Err(failure) = blocking::run(move || below.net.forget_stale().map_err(Into::into)).await {
+        tracing::error!(%failure, "ports of containers that have ended are still published");
+    }
     for (keeper, state, mailbox) in revived {
         let state = boot(&keeper, state);
         tokio::spawn(async move {
