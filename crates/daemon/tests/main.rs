@@ -6,6 +6,7 @@ mod suite {
     mod bad_input;
     mod docker_cli;
     mod files;
+    mod hostile;
     mod images;
     mod lifecycle;
     mod logs;

@@ -244,6 +244,14 @@ impl Drop for Daemon {
                     eprintln!("dhowd: {line}");
                 }
             }
+            // of a daemon that was killed: their containers die with them
+            let shims = format!("{}/run/shims/", self.folder.display());
+            for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+                if String::from_utf8_lossy(&command).contains(&shims) {
+                    drop(Command::new("kill").arg("-9").arg(process.file_name()).status());
+                }
+            }
             drop(fs::remove_dir_all(&self.folder));
         }
     }

@@ -140,6 +140,8 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     let state = match dhow_shim::read_exit(&dir) {
         Ok(exit) => bury(&mut keeper, exit, None).await,
         Err(_) if keeper.standing.starting && keeper.standing.pid == 0 => {
+            // its folder was made, its shim not yet
+            dismiss_at(dir).await;
             keeper.standing.starting = false;
             keeper.save_state();
             keeper.publish();
