@@ -168,6 +168,7 @@ fn tree(
     look: &Look,
     excluded: Excluded<'_>,
 ) -> io::Result<()> {
+    rootfs::within(inside)?;
     for name in rootfs::names(from).map_err(|e| named(shown, e))? {
         let (shown, inside) = (shown.join(&name), inside.join(&name));
         if excluded(&inside) {

@@ -104,6 +104,7 @@ fn file(key: &mut Key, fd: BorrowedFd<'_>, info: &rootfs::Info) -> io::Result<()
 }
 
 fn tree(key: &mut Key, folder: BorrowedFd<'_>, inside: &Path, excluded: Excluded<'_>) -> io::Result<()> {
+    rootfs::within(inside)?;
     for name in rootfs::names(folder).map_err(|e| named(inside, e))? {
         let inside = inside.join(&name);
         if excluded(&inside) {

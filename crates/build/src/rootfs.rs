@@ -164,6 +164,12 @@ fn of(stat: &fs::Stat) -> Info {
     }
 }
 
+/// Refuses a path that the kernel could not name: folders can be nested without end, and each level of a walk takes a descriptor
+/// and stack.
+pub(crate) fn within(path: &Path) -> io::Result<()> {
+    if path.as_os_str().len() < 4096 { Ok(()) } else { Err(Errno::NAMETOOLONG.into()) }
+}
+
 /// Names in a folder, sorted.
 pub(crate) fn names(folder: BorrowedFd<'_>) -> Result<Vec<PathBuf>, Errno> {
     use std::os::unix::ffi::OsStrExt as _;

@@ -50,6 +50,8 @@ fn start(flags: Flags) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("dhowd")
+        // Walks of folders are as deep as a path can be; of this only what is touched is memory.
+        .thread_stack_size(16 << 20)
         .build()
         .context("cannot start the asynchronous runtime")?;
     runtime.block_on(run(flags))

@@ -85,6 +85,15 @@ pub(crate) fn is_whiteout(stat: &Stat) -> bool {
     kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
+/// The kernel's limit of a path, and ours of how deep a walk goes: a container can nest folders without end, and each level
+/// takes a descriptor and a piece of the stack.
+const LONGEST: usize = 4096;
+
+/// Refuses a path that the kernel could not name, as docker does.
+pub(crate) fn within(path: &[u8]) -> io::Result<()> {
+    if path.len() < LONGEST { Ok(()) } else { Err(Errno::NAMETOOLONG.into()) }
+}
+
 /// The names in a folder, sorted, without `.` and `..`.
 pub(crate) fn names(dir: impl AsFd) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
@@ -260,6 +269,7 @@ struct Copier {
 
 impl Copier {
     fn folder(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+        within(path.as_os_str().as_bytes())?;
         for name in names(from)? {
             let inner = path.join(OsStr::from_bytes(name.to_bytes()));
             self.one(from, to, &name, &inner).map_err(|e| named(&inner, e))?;
@@ -367,16 +377,17 @@ pub(crate) struct Sizes {
     pub(crate) disk: u64,
 }
 
-/// Measures the tree in `dir`. What vanishes meanwhile is not counted.
+/// Measures the tree in `dir`. What vanishes meanwhile is not counted, nor what is nested deeper than any path can say.
 pub(crate) fn measure(dir: impl AsFd) -> io::Result<Sizes> {
     let mut seen = std::collections::HashSet::new();
     let mut sizes = Sizes::default();
-    measure_in(dir.as_fd(), &mut seen, &mut sizes)?;
+    measure_in(dir.as_fd(), 0, &mut seen, &mut sizes)?;
     Ok(sizes)
 }
 
 fn measure_in(
     dir: BorrowedFd<'_>,
+    depth: usize,
     seen: &mut std::collections::HashSet<(u64, u64)>,
     sizes: &mut Sizes,
 ) -> io::Result<()> {
@@ -394,9 +405,9 @@ fn measure_in(
         if kind(&found) == FileType::RegularFile {
             sizes.apparent += u64::try_from(found.st_size).unwrap_or(0);
         }
-        if folder {
+        if folder && depth < LONGEST / 2 {
             match open_in(dir, &name) {
-                Ok(inner) => measure_in(inner.as_fd(), seen, sizes)?,
+                Ok(inner) => measure_in(inner.as_fd(), depth + 1, seen, sizes)?,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
             }

@@ -71,6 +71,7 @@ impl<'a> Commit<'a> {
     }
 
     fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+        tree::within(path)?;
         for name in tree::names(dir)? {
             let mut inner = path.to_vec();
             if !inner.is_empty() {

@@ -39,6 +39,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+        tree::within(path)?;
         for name in tree::names(dir)? {
             let inner = [path, b"/", name.to_bytes()].concat();
             let stat = tree::stat(dir, &name)?;

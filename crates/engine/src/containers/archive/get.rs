@@ -3,20 +3,27 @@
 use super::Place;
 use crate::{Result, error::io};
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, Mode, OFlags, Stat},
+    io::Errno,
 };
 use std::{
     collections::HashMap,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{Read, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
 };
+
+/// The kernel's limit of a path: a container can nest folders without end, and each level takes a descriptor and stack.
+const LONGEST: usize = 4096;
 
 struct Walk<'a> {
     tar: tar::Builder<&'a mut dyn Write>,
-    /// First name of each file with several.
-    links: HashMap<(u64, u64), String>,
-    /// Stay on this file system.
+    /// Files with several names: the first path stands for the others.
+    links: HashMap<(u64, u64), PathBuf>,
+    /// Only files of this device, where a mount must not be entered.
     device: Option<u64>,
 }
 
@@ -28,115 +35,142 @@ pub(super) fn write(place: &Place, top: &str, one_device: bool, out: &mut dyn Wr
         links: HashMap::new(),
         device: one_device.then_some(stat.st_dev),
     };
+    let (parent, top) = (place.parent.as_fd(), Path::new(top));
     if place.name.is_empty() {
-        if stat.st_mode & 0o170_000 == 0o040_000 {
-            walk.folder(place.parent.as_fd(), "", top, &stat)?;
-        } else {
-            walk.file_at(place.parent.as_fd(), top, &stat)?;
+        match stat.st_mode & 0o170_000 {
+            0o040_000 => walk.folder(parent, OsStr::new("."), top, &stat)?,
+            // a file that is mounted by itself
+            0o100_000 => walk.pinned(parent, top, &stat)?,
+            _ => walk.special(top, &stat)?,
         }
     } else {
-        walk.entry(place.parent.as_fd(), &place.name, top, &stat)?;
+        walk.entry(parent, OsStr::new(&place.name), top, &stat)?;
     }
     walk.tar.finish().map_err(|e| io("write", "tar", e))
 }
 
 impl Walk<'_> {
-    fn entry(&mut self, parent: BorrowedFd<'_>, name: &str, path: &str, stat: &Stat) -> Result<()> {
+    fn entry(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<()> {
         match stat.st_mode & 0o170_000 {
             0o040_000 => self.folder(parent, name, path, stat),
             0o100_000 => self.file(parent, name, path, stat),
             0o120_000 => {
-                let target = rustix::fs::readlinkat(parent, name, Vec::new())
-                    .map_err(|e| io("read link", path, e.into()))?;
-                let mut header = header(stat, tar::EntryType::Symlink, 0);
-                let target = target.to_string_lossy().into_owned();
-                self.tar.append_link(&mut header, path, target).map_err(|e| io("write", path, e))
-            }
-            kind @ (0o020_000 | 0o060_000 | 0o010_000) => {
-                let entry = match kind {
-                    0o020_000 => tar::EntryType::Char,
-                    0o060_000 => tar::EntryType::Block,
-                    _ => tar::EntryType::Fifo,
+                let target = match rustix::fs::readlinkat(parent, name, Vec::new()) {
+                    Ok(target) => target.into_bytes(),
+                    Err(failure) if swapped(failure) => return Ok(()),
+                    Err(failure) => return Err(io("read link", path.display(), failure.into())),
                 };
-                let mut header = header(stat, entry, 0);
-
-                if kind != 0o010_000 {
-                    let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-                    header.set_device_major(major).map_err(|e| io("write", path, e))?;
-                    header.set_device_minor(minor).map_err(|e| io("write", path, e))?;
-                }
-                self.tar.append_data(&mut header, path, std::io::empty()).map_err(|e| io("write", path, e))
+                let mut header = header(stat, tar::EntryType::Symlink, 0);
+                let target = OsStr::from_bytes(&target);
+                self.tar.append_link(&mut header, path, target).map_err(|e| io("write", path.display(), e))
             }
-            // sockets have no place in a tar
-            _ => Ok(()),
+            _ => self.special(path, stat),
         }
     }
 
-    fn folder(&mut self, parent: BorrowedFd<'_>, name: &str, path: &str, stat: &Stat) -> Result<()> {
-        if !path.is_empty() {
+    /// Devices and FIFOs, which are never opened.
+    fn special(&mut self, path: &Path, stat: &Stat) -> Result<()> {
+        let fail = |e| io("write", path.display(), e);
+        let (kind, device) = match stat.st_mode & 0o170_000 {
+            0o020_000 => (tar::EntryType::Char, true),
+            0o060_000 => (tar::EntryType::Block, true),
+            0o010_000 => (tar::EntryType::Fifo, false),
+            // sockets have no place in a tar
+            _ => return Ok(()),
+        };
+        let mut header = header(stat, kind, 0);
+        if device {
+            let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+            header.set_device_major(major).map_err(fail)?;
+            header.set_device_minor(minor).map_err(fail)?;
+        }
+        self.tar.append_data(&mut header, path, std::io::empty()).map_err(fail)
+    }
+
+    fn folder(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<()> {
+        let fail = |failure: Errno| io("open", path.display(), failure.into());
+        if !path.as_os_str().is_empty() {
             let mut header = header(stat, tar::EntryType::Directory, 0);
-            let shown = if path == "/" { "./".to_owned() } else { format!("{path}/") };
-            self.tar.append_data(&mut header, shown, std::io::empty()).map_err(|e| io("write", path, e))?;
+            let mut shown = path.as_os_str().to_owned();
+            if shown == "/" {
+                shown = OsString::from("./");
+            } else {
+                shown.push("/");
+            }
+            self.tar
+                .append_data(&mut header, shown, std::io::empty())
+                .map_err(|e| io("write", path.display(), e))?;
         }
         if self.device.is_some_and(|device| device != stat.st_dev) {
             return Ok(());
         }
-        let at = if name.is_empty() { "." } else { name };
+        if path.as_os_str().len() >= LONGEST {
+            return Err(io("open", "a folder that is nested too deep", Errno::NAMETOOLONG.into()));
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder =
-            rustix::fs::openat(parent, at, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
-        for name in names(&folder, path)? {
-            let Ok(stat) = rustix::fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) else {
+        let folder = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(failure) if swapped(failure) => return Ok(()),
+            Err(failure) => return Err(fail(failure)),
+        };
+        for name in names(&folder).map_err(fail)? {
+            let Ok(stat) = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue; // it has just gone
             };
-            let below = match path {
-                "" | "/" => name.clone(),
-                path => format!("{path}/{name}"),
-            };
+            let below = if path == Path::new("/") { PathBuf::from(&name) } else { path.join(&name) };
             self.entry(folder.as_fd(), &name, &below, &stat)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &str, path: &str, stat: &Stat) -> Result<()> {
+    /// What is swapped for something else since it was looked at is left out, and a device is never opened.
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<()> {
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                 let mut header = header(stat, tar::EntryType::Link, 0);
-                return self.tar.append_link(&mut header, path, first).map_err(|e| io("write", path, e));
+                return self
+                    .tar
+                    .append_link(&mut header, path, first)
+                    .map_err(|e| io("write", path.display(), e));
             }
             self.links.insert((stat.st_dev, stat.st_ino), path.to_owned());
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|e| io("open", path, e.into()))?;
-        self.content(file, path, stat)
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+            Ok(file) => self.pinned(file.as_fd(), path, stat),
+            Err(failure) if swapped(failure) => Ok(()),
+            Err(failure) => Err(io("open", path.display(), failure.into())),
+        }
     }
 
-    /// A file that is mounted by itself.
-    fn file_at(&mut self, file: BorrowedFd<'_>, path: &str, stat: &Stat) -> Result<()> {
-        use rustix::fd::AsRawFd;
-        let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let opened = File::open(again).map_err(|e| io("open", path, e))?;
-        self.content(opened.into(), path, stat)
-    }
-
-    fn content(&mut self, file: OwnedFd, path: &str, stat: &Stat) -> Result<()> {
+    /// A regular file by an `O_PATH` descriptor.
+    fn pinned(&mut self, file: BorrowedFd<'_>, path: &Path, seen: &Stat) -> Result<()> {
+        let fail = |e| io("open", path.display(), e);
+        let stat = rustix::fs::fstat(file).map_err(|e| fail(e.into()))?;
+        if (stat.st_dev, stat.st_ino, stat.st_mode & 0o170_000) != (seen.st_dev, seen.st_ino, 0o100_000) {
+            return Ok(());
+        }
+        let opened = File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(fail)?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut header = header(stat, tar::EntryType::Regular, size);
+        let mut header = header(&stat, tar::EntryType::Regular, size);
         // A file that grows or shrinks meanwhile is cut or filled up: the header has its size already.
-        let reader = File::from(file).chain(std::io::repeat(0)).take(size);
-        self.tar.append_data(&mut header, path, reader).map_err(|e| io("write", path, e))
+        let reader = opened.chain(std::io::repeat(0)).take(size);
+        self.tar.append_data(&mut header, path, reader).map_err(|e| io("write", path.display(), e))
     }
 }
 
-fn names(folder: &OwnedFd, path: &str) -> Result<Vec<String>> {
-    let listing = rustix::fs::Dir::read_from(folder).map_err(|e| io("list", path, e.into()))?;
+/// The name has gone, or means something else than a moment ago: the container runs.
+fn swapped(failure: Errno) -> bool {
+    matches!(failure, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL)
+}
+
+fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in listing {
-        let entry = entry.map_err(|e| io("list", path, e.into()))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push(OsStr::from_bytes(name).to_owned());
         }
     }
     names.sort();

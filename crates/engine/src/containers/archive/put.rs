@@ -207,14 +207,20 @@ fn make_room(at: &OwnedFd, name: &str, shown: &str, folder: bool, keep_kinds: bo
         (false, true) if keep_kinds => {
             Err(invalid(format!("cannot overwrite non-directory \"{shown}\" with directory \"{shown}\"")))
         }
-        (true, false) => clear(at, name, shown),
+        (true, false) => clear(at, name, shown, 0),
         (false, _) => rustix::fs::unlinkat(at, name, AtFlags::empty()).map_err(|e| refused(shown, e)),
     }
 }
 
+/// As deep as any path goes: each level takes a descriptor and stack.
+const DEEPEST: usize = 2048;
+
 /// Removes a folder and everything below, by descriptor.
-fn clear(at: &OwnedFd, name: &str, shown: &str) -> Result<()> {
+fn clear(at: &OwnedFd, name: &str, shown: &str, depth: usize) -> Result<()> {
     let fail = |failure: Errno| refused(shown, failure);
+    if depth >= DEEPEST {
+        return Err(fail(Errno::NAMETOOLONG));
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(at.as_fd(), name, flags, Mode::empty()).map_err(fail)?;
     let listing = rustix::fs::Dir::read_from(&folder).map_err(fail)?;
@@ -226,7 +232,7 @@ fn clear(at: &OwnedFd, name: &str, shown: &str) -> Result<()> {
         }
         match rustix::fs::unlinkat(&folder, below.as_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::ISDIR | Errno::PERM) => clear(&folder, &below, shown)?,
+            Err(Errno::ISDIR | Errno::PERM) => clear(&folder, &below, shown, depth + 1)?,
             Err(failure) => return Err(fail(failure)),
         }
     }
