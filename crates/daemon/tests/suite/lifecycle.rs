@@ -69,7 +69,9 @@ fn root_exec_has_its_own_exit_code_and_streams() {
     daemon.dhow(&["run", "-d", "--name", "aa", "-e", "X=1", "busybox", "sleep", "1000"]).ok();
     assert_eq!(daemon.dhow(&["exec", "aa", "sh", "-c", "echo $X; ps | grep -c '[s]leep 1000'"]).ok(), "1\n1");
     daemon.dhow(&["exec", "aa", "sh", "-c", "echo no >&2; exit 9"]).fails(9, "no");
-    daemon.dhow(&["exec", "aa", "nothing-here"]).fails(127, "executable file not found");
+    let missing = daemon.dhow(&["exec", "aa", "nothing-here"]);
+    missing.fails(127, "");
+    assert!(missing.out.contains("\"nothing-here\": executable file not found in $PATH"), "{}", missing.out);
     assert_eq!(
         daemon
             .dhow(&["exec", "-u", "app", "-w", "/tmp", "-e", "Y=2", "aa", "sh", "-c", "id -u; pwd; echo $Y"])
