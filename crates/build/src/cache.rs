@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) layer: Option<Digest>,
     /// Bytes of it.
     pub(crate) size: u64,
+    /// When it was made (RFC 3339): a build from the cache alone makes the same image again.
+    pub(crate) created: String,
     /// Seconds since the epoch, of the last hit.
     pub(crate) used: u64,
 }
@@ -64,8 +66,8 @@ impl Cache {
         Some(record.clone())
     }
 
-    pub(crate) fn put(&self, key: &str, layer: Option<Digest>, size: u64) {
-        let record = Record { layer, size, used: now() };
+    pub(crate) fn put(&self, key: &str, layer: Option<Digest>, size: u64, created: &str) {
+        let record = Record { layer, size, created: created.to_owned(), used: now() };
         if let Ok(bytes) = serde_json::to_vec(&record) {
             // a lost record costs a step, not data
             self.store.journal().put(&format!("{PREFIX}{key}"), Some(&bytes)).forget();

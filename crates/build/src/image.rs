@@ -110,15 +110,19 @@ fn healthcheck(probe: Option<&Probe>) -> Healthcheck {
     }
 }
 
-/// One line of history.
-pub(crate) fn history(created_by: String, empty: bool) -> History {
-    History {
-        created: Some(jiff::Timestamp::now().to_string()),
+/// Adds a line of history. What changes no file has the time of what came before it, as BuildKit has it: the same
+/// Dockerfile over the same layers is the same image.
+pub(crate) fn record(image: &mut ImageConfig, created_by: String, layer_created: Option<&str>) {
+    let before =
+        || image.history.last().and_then(|line| line.created.clone()).or_else(|| image.created.clone());
+    let created = layer_created.map(str::to_owned).or_else(before);
+    image.history.push(History {
+        created,
         created_by: Some(created_by),
         author: None,
         comment: Some("buildkit.dockerfile.v0".to_owned()),
-        empty_layer: empty,
-    }
+        empty_layer: layer_created.is_none(),
+    });
 }
 
 /// How an instruction stands in the history: `RUN /bin/sh -c … # buildkit`, `ENV a=b`.

@@ -334,7 +334,7 @@ impl Solver {
                         };
                         state.args.insert(name.clone(), given.or(default).or_else(global));
                     }
-                    state.image.history.push(image::history(text.clone(), true));
+                    image::record(&mut state.image, text.clone(), None);
                     Ok((true, None))
                 }
                 kind => {
@@ -345,7 +345,7 @@ impl Solver {
                     }
                     image::apply(&mut state.image, &kind);
                     let line = image::created_by(&kind, text, &state.image.config, &BTreeMap::new());
-                    state.image.history.push(image::history(line, true));
+                    image::record(&mut state.image, line, None);
                     Ok((true, None))
                 }
             }
@@ -405,14 +405,15 @@ impl Solver {
         drop(scratch);
         let size = layer.as_ref().map_or(0, |layer| layer.size);
         let diff_id = layer.map(|layer| layer.diff_id);
-        self.cache.put(key, diff_id.clone(), size);
-        self.add(state, diff_id.clone(), line);
+        let created = jiff::Timestamp::now().to_string();
+        self.cache.put(key, diff_id.clone(), size, &created);
+        self.add(state, diff_id.clone(), &created, line);
         Ok(diff_id)
     }
 
     /// Puts a layer (or none) and its line of history on the state.
-    pub(crate) fn add(&self, state: &mut State, layer: Option<Digest>, line: String) {
-        state.image.history.push(image::history(line, layer.is_none()));
+    pub(crate) fn add(&self, state: &mut State, layer: Option<Digest>, created: &str, line: String) {
+        image::record(&mut state.image, line, layer.is_some().then_some(created));
         state.image.rootfs.diff_ids.extend(layer);
     }
 
@@ -429,7 +430,7 @@ impl Solver {
             let line = format!("WORKDIR {path}");
             let key = Key::new("workdir").layers(state.layers()).text(&path).end();
             if let Some(record) = self.cached(&key) {
-                self.add(state, record, line);
+                self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
             }
             let _held = self.cache.hold(&key).await;
@@ -450,11 +451,11 @@ impl Solver {
     }
 
     /// A hit, unless the cache is not wanted.
-    pub(crate) fn cached(&self, key: &str) -> Option<Option<Digest>> {
+    pub(crate) fn cached(&self, key: &str) -> Option<crate::cache::Record> {
         if self.request.no_cache {
             return None;
         }
-        self.cache.get(key).map(|record| record.layer)
+        self.cache.get(key)
     }
 
     /// The tree of a stage, an image, or the context, to read from; and what identifies it, where that is cheap.

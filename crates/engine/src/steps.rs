@@ -1,6 +1,7 @@
 //! One command on a snapshot, for the builder: a container without a record.
 
 mod ca;
+mod layers;
 mod stubs;
 
 use crate::{
@@ -159,7 +160,7 @@ fn prepare(shared: &Shared, step: &Step) -> Result<Made> {
         }
         mounts::order(&mut all);
         let oci = specification(step, spec, env, all, hostname, &id, shared)?;
-        made.stubs = stubs::before(&step.snapshot, &oci)?;
+        made.stubs = stubs::before(&step.snapshot, &oci);
         let options = Options {
             rootfs: RootFs::Overlay {
                 lowers: step.snapshot.lowers.clone(),

@@ -100,7 +100,9 @@ mod tests {
     fn parses_only_what_is_a_digest() {
         let good = format!("sha256:{}", "ab".repeat(32));
         assert_eq!(good.parse::<Digest>().unwrap().as_str(), good);
-        for bad in ["", "sha256:", "sha256:AB", "md5:00", &good[..70], &good.to_uppercase(), "../../etc/passwd"] {
+        for bad in
+            ["", "sha256:", "sha256:AB", "md5:00", &good[..70], &good.to_uppercase(), "../../etc/passwd"]
+        {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
         assert_eq!(Digest::sha256(&[0xab; 32]).as_str(), good);

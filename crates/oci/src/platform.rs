@@ -28,7 +28,12 @@ impl Platform {
             "x86" => "386",
             other => other,
         };
-        Self { architecture: architecture.to_owned(), os: "linux".to_owned(), os_version: None, variant: None }
+        Self {
+            architecture: architecture.to_owned(),
+            os: "linux".to_owned(),
+            os_version: None,
+            variant: None,
+        }
     }
 
     /// Whether an image for `self` runs where `host` is wanted; an absent variant matches any.

@@ -107,7 +107,11 @@ fn check_tag(tag: &str) -> Result<(), &'static str> {
     let bytes = tag.as_bytes();
     match bytes.first() {
         Some(&first) if word(first) && bytes.len() <= 128 => {}
-        _ => return Err("a tag has 1 to 128 letters, digits, '_', '.' or '-' and starts with one of the first three"),
+        _ => {
+            return Err(
+                "a tag has 1 to 128 letters, digits, '_', '.' or '-' and starts with one of the first three",
+            );
+        }
     }
     if bytes.iter().all(|&b| word(b) || b == b'.' || b == b'-') {
         Ok(())
@@ -159,7 +163,9 @@ impl FromStr for Reference {
             return Err(fail("64 hexadecimal digits are an id, not a name"));
         }
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|_| fail("the digest is not one"))?)),
+            Some((rest, digest)) => {
+                (rest, Some(digest.parse::<Digest>().map_err(|_| fail("the digest is not one"))?))
+            }
             None => (text, None),
         };
         let (domain, remainder) = match rest.split_once('/') {
@@ -187,7 +193,8 @@ impl FromStr for Reference {
             return Err(fail("names are lower-case letters, digits, and '.', '_', '-' between them"));
         }
         let domain = if domain == "index.docker.io" { HUB } else { domain };
-        let path = if domain == HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        let path =
+            if domain == HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
         if domain.len() + path.len() > 254 {
             return Err(fail("the name is longer than 255 characters"));
         }
@@ -250,7 +257,20 @@ mod tests {
     #[test]
     fn refuses_what_docker_refuses() {
         let id = "a".repeat(64);
-        for text in ["", ":tag", "Upper", "a//b", "a:b:c", "-a", "a/-b", "a@sha256:12", "a b", "../x", "a___b", id.as_str()] {
+        for text in [
+            "",
+            ":tag",
+            "Upper",
+            "a//b",
+            "a:b:c",
+            "-a",
+            "a/-b",
+            "a@sha256:12",
+            "a b",
+            "../x",
+            "a___b",
+            id.as_str(),
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }
     }

@@ -90,10 +90,7 @@ async fn fetch(
             Ok::<_, Error>(())
         })
         .collect();
-    stream::iter(pulls)
-        .buffer_unordered(PARALLEL)
-        .try_collect::<Vec<()>>()
-        .await?;
+    stream::iter(pulls).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
 
     let (store, names, resolved_documents) =
         (store.clone(), names(image, resolved), documents(resolved, &config.bytes));

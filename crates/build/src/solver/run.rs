@@ -100,13 +100,13 @@ impl Solver {
                 &config,
                 &build_args,
             );
-            if let Some(layer) = self.cached(&key) {
-                self.add(state, layer, line);
+            if let Some(record) = self.cached(&key) {
+                self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
             }
             let _held = self.cache.hold(&key).await;
-            if let Some(layer) = self.cached(&key) {
-                self.add(state, layer, line);
+            if let Some(record) = self.cached(&key) {
+                self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
             }
             let mut held = Held::default();

@@ -142,8 +142,8 @@ impl Solver {
                 Source::Layers(layers) => Some(Key::new("from").text(&plain).layers(layers).end()),
                 Source::Context => None,
             };
-            if let Some(layer) = quick.as_ref().and_then(|key| self.cached(key)) {
-                self.add(state, layer, line);
+            if let Some(record) = quick.as_ref().and_then(|key| self.cached(key)) {
+                self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
             }
             let from = match &source {
@@ -173,22 +173,20 @@ impl Solver {
             let (root, into, placed, sum) =
                 found.map_err(|error| at(&self.request, line_number, &error.to_string()))?;
             let key = Key::new("copy").text(&plain).text(&sum).end();
-            if let Some(layer) = self.cached(&key) {
+            if let Some(record) = self.cached(&key) {
                 if let Some(quick) = quick {
-                    let size = self.cache.get(&key).map_or(0, |record| record.size);
-                    self.cache.put(&quick, layer.clone(), size);
+                    self.cache.put(&quick, record.layer.clone(), record.size, &record.created);
                 }
                 drop((root, into));
-                self.add(state, layer, line);
+                self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
             }
             let written = blocking(move || Ok(write_all(&root, &into, &placed, &job))).await?;
             drop(from);
             written.map_err(|error| at(&self.request, line_number, &error.to_string()))?;
             let result = self.commit(state, &key, target, line).await?;
-            if let Some(quick) = quick {
-                let size = self.cache.get(&key).map_or(0, |record| record.size);
-                self.cache.put(&quick, result.clone(), size);
+            if let (Some(quick), Some(record)) = (quick, self.cache.get(&key)) {
+                self.cache.put(&quick, record.layer, record.size, &record.created);
             }
             Ok((false, result))
         }

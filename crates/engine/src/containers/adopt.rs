@@ -114,8 +114,9 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
                 let state = match observe(&keeper, pid).await {
                     Ok(seen) => adopt(&mut keeper, (link, notices), pid, execs, seen),
                     Err(failure) => {
-                        tracing::error!(id = keeper.record.id, %failure, "a running container cannot be adopted: it is ended");
-                        bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, Some((link, notices))).await
+                        tracing::warn!(id = keeper.record.id, %failure, "a container is not adopted: it ends, or is ended");
+                        let exit = last_words(&link, &mut notices, &dir).await;
+                        bury(&mut keeper, exit, Some((link, notices))).await
                     }
                 };
                 return (keeper, state, mailbox);
@@ -143,6 +144,26 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
         Err(_) => bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, None).await,
     };
     (keeper, state, mailbox)
+}
+
+/// How a container ended that ran a moment ago: mostly it was just ending by itself, and its code is its own.
+async fn last_words(
+    link: &Link,
+    notices: &mut mpsc::UnboundedReceiver<Notice>,
+    dir: &std::path::Path,
+) -> Exit {
+    if let Err(refusal) = link.signal(dhow_shim::Target::Init, 9).await {
+        tracing::debug!(?refusal, "it has ended");
+    }
+    loop {
+        match notices.recv().await {
+            Some(Notice::Exited(exit)) => return exit,
+            Some(Notice::Gone) | None => {
+                return dhow_shim::read_exit(dir).unwrap_or(Exit { code: 137, oom: false, at: 0 });
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 /// What an adopted container needs to be known again.

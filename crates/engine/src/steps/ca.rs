@@ -2,12 +2,14 @@
 //! system's bundle, not a mount: `update-ca-certificates` renames over it, which a mount point refuses. A second, mounted one in `/dev` is what the
 //! environment points to, so that it is there whatever the step does to the first. Neither ends up in the image.
 
-use super::stubs::{folder, uncopy, upper};
-use crate::{Result, containers::inside, error::io};
+use super::{
+    layers::{Found, look},
+    stubs::{folder, uncopy, upper},
+};
+use crate::{Result, error::io};
 use dhow_oci::runtime as oci;
 use dhow_store::Snapshot;
 use rustix::{
-    fd::OwnedFd,
     fs::{AtFlags, Mode, OFlags},
     io::Errno,
 };
@@ -64,49 +66,42 @@ pub(super) struct Planted {
     made: Vec<String>,
 }
 
-/// Puts the copy where the system's bundle is looked for. `None` if the step's own layer has one.
+/// Puts the copy where the system's bundle is looked for. `None` if the step's own layer has one, or if the image has links on the way there.
 pub(super) fn plant(snapshot: &Snapshot, bundle: &Path) -> Result<Option<Planted>> {
     let text = std::fs::read(bundle).map_err(|e| io("read", bundle.display(), e))?;
-    let root = snapshot.mount()?;
-    let mut made = Vec::new();
-    let mut path = String::new();
-    for part in FOLDER.split('/').filter(|p| !p.is_empty()) {
-        let parent = if path.is_empty() { "/".to_owned() } else { path.clone() };
-        path = format!("{path}/{part}");
-        if inside::open(&root, &path, OFlags::PATH | OFlags::DIRECTORY).is_ok() {
-            continue;
-        }
-        let Ok(parent) = inside::open(&root, &parent, OFlags::RDONLY | OFlags::DIRECTORY) else {
-            return Ok(None);
-        };
-        match rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
-            Ok(()) => made.push(path.clone()),
-            // a link to nowhere: the image has ideas of its own
-            Err(_) => return Ok(None),
-        }
-    }
-    let Ok(place) = inside::open(&root, FOLDER, OFlags::RDONLY | OFlags::DIRECTORY) else { return Ok(None) };
-    let real = real(&root, &place)?;
-    if let Ok(existing) = folder(&upper(snapshot)?, &real)
-        && rustix::fs::statat(&existing, NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    if look(snapshot, FOLDER) == Found::Other
+        || snapshot.upper.join("etc/ssl/certs").join(NAME).symlink_metadata().is_ok()
     {
         return Ok(None);
     }
-    let fail = |e: Errno| io("write", format!("{FOLDER}/{NAME}"), e.into());
-    match rustix::fs::unlinkat(&place, NAME, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(failure) => return Err(fail(failure)),
+    let mut made = Vec::new();
+    let (mut path, mut place) = (String::new(), snapshot.upper.clone());
+    for part in FOLDER.split('/').filter(|p| !p.is_empty()) {
+        path = format!("{path}/{part}");
+        place.push(part);
+        let found = look(snapshot, &path);
+        match found {
+            Found::Folder(at) if at == place => {}
+            Found::Folder(below) => copy_up(&below, &place)?,
+            // hidden by a whiteout: the step's layer has ideas of its own
+            Found::Absent if place.symlink_metadata().is_ok() => return Ok(None),
+            Found::Absent => {
+                std::fs::create_dir(&place).map_err(|e| io("make", place.display(), e))?;
+                made.push(path.clone());
+            }
+            Found::Other => return Ok(None),
+        }
     }
+    let upper = upper(snapshot)?;
+    let fail = |e: Errno| io("write", format!("{FOLDER}/{NAME}"), e.into());
+    let place = folder(&upper, FOLDER).map_err(fail)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file =
         File::from(rustix::fs::openat(&place, NAME, flags, Mode::from_raw_mode(0o644)).map_err(fail)?);
     file.write_all(&text).map_err(|e| io("write", NAME, e))?;
-    drop(file);
-    drop((place, root));
-    let planted = folder(&upper(snapshot)?, &real).map_err(fail)?;
-    let stat = rustix::fs::statat(&planted, NAME, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+    let stat = rustix::fs::fstat(&file).map_err(fail)?;
     Ok(Some(Planted {
-        folder: real,
+        folder: FOLDER.to_owned(),
         inode: stat.st_ino,
         size: stat.st_size,
         mtime: (stat.st_mtime, stat.st_mtime_nsec as i64),
@@ -114,14 +109,16 @@ pub(super) fn plant(snapshot: &Snapshot, bundle: &Path) -> Result<Option<Planted
     }))
 }
 
-fn real(root: &OwnedFd, place: &OwnedFd) -> Result<String> {
-    use rustix::fd::AsRawFd;
-    let read = |fd: &OwnedFd| {
-        let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        std::fs::read_link(&link).map_err(|e| io("read", link, e))
+/// A folder of a layer below, as the kernel would copy it up: same mode, owner, times.
+fn copy_up(below: &Path, place: &Path) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    let copy = || {
+        let meta = below.metadata()?;
+        std::fs::DirBuilder::new().mode(0o700).create(place)?;
+        std::os::unix::fs::chown(place, Some(meta.uid()), Some(meta.gid()))?;
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(meta.mode() & 0o7777))
     };
-    let (base, full) = (read(root)?, read(place)?);
-    Ok(format!("/{}", full.strip_prefix(base).unwrap_or(&full).to_string_lossy().trim_start_matches('/')))
+    copy().map_err(|e| io("copy up", place.display(), e))
 }
 
 impl Planted {

@@ -1,11 +1,8 @@
 //! Mount points that a step's mounts need and the image lacks: the runtime makes them in the writable layer, and they would end up in the image. What
 //! was missing before and is still empty after is taken out again, and folders that were only copied up for it as well.
 
-use crate::{
-    Result,
-    containers::{inside, mounts},
-    error::io,
-};
+use super::layers::{Found, look};
+use crate::{Result, containers::mounts, error::io};
 use dhow_oci::runtime as oci;
 use dhow_store::Snapshot;
 use rustix::{
@@ -20,30 +17,22 @@ pub(super) struct Stubs {
     missing: Vec<String>,
 }
 
-/// Notes what is missing. The detached mount is gone again when this returns.
-pub(super) fn before(snapshot: &Snapshot, oci: &oci::Spec) -> Result<Stubs> {
-    let root = snapshot.mount()?;
+/// Notes what is missing.
+pub(super) fn before(snapshot: &Snapshot, oci: &oci::Spec) -> Stubs {
+    let targets: Vec<String> = oci.mounts.iter().map(|m| mounts::clean(&m.destination)).collect();
     let mut missing = Vec::new();
-    for mount in &oci.mounts {
-        let target = mounts::clean(&mount.destination);
+    for target in &targets {
         let mut path = String::new();
         for part in target.split('/').filter(|p| !p.is_empty()) {
             path = format!("{path}/{part}");
             // below a mount of its own (/dev/shm) nothing touches the layer
-            let covered = oci.mounts.iter().any(|m| {
-                m.destination != target && path.starts_with(&format!("{}/", mounts::clean(&m.destination)))
-            });
-            if covered || missing.contains(&path) {
-                continue;
-            }
-            match inside::open(&root, &path, OFlags::PATH) {
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => missing.push(path.clone()),
-                Ok(_) => {}
-                Err(failure) => return Err(io("look for", &path, failure.into())),
+            let covered = targets.iter().any(|t| t != target && path.starts_with(&format!("{t}/")));
+            if !covered && !missing.contains(&path) && look(snapshot, &path) == Found::Absent {
+                missing.push(path.clone());
             }
         }
     }
-    Ok(Stubs { missing })
+    Stubs { missing }
 }
 
 impl Stubs {

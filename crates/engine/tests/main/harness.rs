@@ -67,7 +67,7 @@ impl Bench {
             log: containers::LogSpec::default(),
             labels: BTreeMap::new(),
             registry: dhow_registry::Config::default(),
-            host_ca: false,
+            host_ca: true,
             dns: Vec::new(),
             debug: true,
         };

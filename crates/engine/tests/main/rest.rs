@@ -197,6 +197,12 @@ async fn root_build_steps_leave_no_trace() {
     assert_eq!(code.unwrap(), 0);
     assert!(text.contains("10.9.8.7\tthere"), "{text}");
     assert_eq!(run(&["exit", "7"], StepNetwork::None).await.0.unwrap(), 7);
+    let bundle = "/etc/ssl/certs/ca-certificates.crt";
+    if std::path::Path::new(bundle).is_file() {
+        assert_eq!(run(&["exists", bundle], StepNetwork::None).await.0.unwrap(), 0);
+        let (_, hint) = run(&["env", "SSL_CERT_FILE"], StepNetwork::None).await;
+        assert_eq!(run(&["exists", hint.trim()], StepNetwork::None).await.0.unwrap(), 0, "{hint}");
+    }
     let left = snapshot.changes().unwrap();
     assert!(left.is_empty(), "a step left {left:?}");
     assert_eq!(run(&["write", "/tmp/made", "x"], StepNetwork::Host).await.0.unwrap(), 0);

@@ -139,6 +139,9 @@ impl Running {
                 reply(answer, Err(error));
             }
             Command::Stop { signal, timeout, answer } => {
+                // remembered before the signal: a crash in between must not bring it up again
+                keeper.standing.stopped_by_user = true;
+                keeper.save_state();
                 self.stop(keeper, signal, timeout).await;
                 self.stopping.get_or_insert_default().answers.push(answer);
             }
@@ -188,8 +191,6 @@ impl Running {
 
     /// Signals, and sets the time after which it is killed.
     async fn stop(&mut self, keeper: &mut Keeper, signal: Option<i32>, timeout: Option<i64>) {
-        keeper.standing.stopped_by_user = true;
-        keeper.save_state();
         let spec = keeper.record.spec.clone();
         let own = if spec.stop_signal.is_empty() { Ok(15) } else { signals::parse(&spec.stop_signal) };
         let signal = signal.or(own.ok()).unwrap_or(15);
