@@ -4,6 +4,7 @@
 
 mod suite {
     mod bad_input;
+    mod build;
     mod docker_cli;
     mod files;
     mod images;
