@@ -392,24 +392,7 @@ mod tests {
         }
     }
 
-    /// What `docker run -d -p 8081:80 -v apivol:/data --mount type=bind,… --health-cmd true -e A=b -l x=y busybox sleep 600` makes.
-    fn view() -> View {
-        let mount = |kind, source: &str, target: &str| MountPoint {
-            kind,
-            name: if kind == MountKind::Volume { "apivol".into() } else { String::new() },
-            source: source.into(),
-            target: target.into(),
-            driver: if kind == MountKind::Volume { "local".into() } else { String::new() },
-            mode: String::new(),
-            rw: kind == MountKind::Volume,
-            propagation: if kind == MountKind::Bind { "rprivate".into() } else { String::new() },
-        };
-        let published = |host_ip: &str| Published {
-            container_port: 80,
-            protocol: Protocol::Tcp,
-            host_ip: host_ip.parse().unwrap(),
-            host_port: 8081,
-        };
+    fn spec() -> Spec {
         let mut spec = Spec {
             image: "busybox".into(),
             hostname: "24e79d5764d0".into(),
@@ -429,6 +412,27 @@ mod tests {
             "80/tcp".into(),
             vec![PortBinding { host_ip: String::new(), host_port: "8081".into() }],
         )]);
+        spec
+    }
+
+    /// What `docker run -d -p 8081:80 -v apivol:/data --mount type=bind,… --health-cmd true -e A=b -l x=y busybox sleep 600` makes.
+    fn view() -> View {
+        let mount = |kind, source: &str, target: &str| MountPoint {
+            kind,
+            name: if kind == MountKind::Volume { "apivol".into() } else { String::new() },
+            source: source.into(),
+            target: target.into(),
+            driver: if kind == MountKind::Volume { "local".into() } else { String::new() },
+            mode: String::new(),
+            rw: kind == MountKind::Volume,
+            propagation: if kind == MountKind::Bind { "rprivate".into() } else { String::new() },
+        };
+        let published = |host_ip: &str| Published {
+            container_port: 80,
+            protocol: Protocol::Tcp,
+            host_ip: host_ip.parse().unwrap(),
+            host_port: 8081,
+        };
         let network = |endpoint, aliases: &[&str]| EndpointView {
             config: EndpointConfig {
                 aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
@@ -442,7 +446,7 @@ mod tests {
             id: ID.into(),
             name: "api-o1".into(),
             created: Time(1_795_255_440 * SECOND + 154_884_404),
-            spec: Arc::new(spec),
+            spec: Arc::new(spec()),
             image: format!("sha256:{}", "1a".repeat(32)).parse().unwrap(),
             path: "sleep".into(),
             args: vec!["600".into()],

@@ -1,4 +1,5 @@
-//! The engine's API over its socket: one connection a request, JSON in and out, streams, and hijacked connections.
+//! The engine's API over its socket: JSON in and out, streams, and hijacked connections. A connection that is free again takes the next
+//! request.
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
@@ -7,7 +8,11 @@ use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -31,7 +36,11 @@ pub(crate) struct Client {
     host: Host,
     /// Agreed on with the engine at the first request.
     version: Arc<tokio::sync::OnceCell<(u16, u16)>>,
+    /// The connection used last; it may still be busy with an answer.
+    last: Arc<Mutex<Option<Sender>>>,
 }
+
+type Sender = hyper::client::conn::http1::SendRequest<Body>;
 
 /// What the engine answered when it refused: its status and its sentence.
 #[derive(Debug)]
@@ -139,14 +148,14 @@ pub(crate) fn query(pairs: &[(&str, String)]) -> String {
 
 impl Client {
     pub(crate) fn new(host: Host) -> Self {
-        Self { host, version: Arc::default() }
+        Self { host, version: Arc::default(), last: Arc::default() }
     }
 
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
-    async fn connect(&self) -> anyhow::Result<hyper::client::conn::http1::SendRequest<Body>> {
+    async fn connect(&self) -> anyhow::Result<Sender> {
         let lost = || format!("Cannot connect to the Docker daemon at {}. Is dhowd running?", self.host);
         let stream: Box<dyn Stream> = match &self.host {
             Host::Unix(path) => Box::new(UnixStream::connect(path).await.with_context(lost)?),
@@ -165,6 +174,32 @@ impl Client {
         Ok(sender)
     }
 
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Sender>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request over the last connection if that is free, else over a new one.
+    async fn exchange(&self, mut request: Request<Body>) -> anyhow::Result<http::Response<Incoming>> {
+        let last = self.last().take();
+        if let Some(mut sender) = last.filter(Sender::is_ready) {
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    *self.last() = Some(sender);
+                    return Ok(response);
+                }
+                // the engine closed it meanwhile and has not seen the request
+                Err(mut failure) => match failure.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failure.into_error().into()),
+                },
+            }
+        }
+        let mut sender = self.connect().await?;
+        let response = sender.send_request(request).await?;
+        *self.last() = Some(sender);
+        Ok(response)
+    }
+
     /// The API version to speak: `DOCKER_API_VERSION`, else the lower of ours and the engine's.
     pub(crate) async fn version(&self) -> anyhow::Result<(u16, u16)> {
         let parse =
@@ -174,8 +209,10 @@ impl Client {
                 return Ok(fixed);
             }
             let request = Request::builder().uri("/_ping").header(header::HOST, "docker").body(empty())?;
-            let response = self.connect().await?.send_request(request).await?;
+            let response = self.exchange(request).await?;
             let theirs = response.headers().get("Api-Version").and_then(|value| parse(value.to_str().ok()?));
+            // read to its end: then the connection is free
+            response.into_body().collect().await?;
             anyhow::Ok(theirs.map_or(NEWEST, |theirs| theirs.min(NEWEST)))
         });
         agreed.await.copied()
@@ -190,7 +227,6 @@ impl Client {
         body: Body,
     ) -> anyhow::Result<http::Response<Incoming>> {
         let (major, minor) = self.version().await?;
-        let mut sender = self.connect().await?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/v{major}.{minor}{path}"))
@@ -199,7 +235,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        Ok(sender.send_request(request.body(body)?).await?)
+        self.exchange(request.body(body)?).await
     }
 
     /// Sends a request; a status of 400 or more is an error with the engine's sentence.

@@ -125,7 +125,8 @@ impl Listing<'_> {
         if !table {
             return Ok(text);
         }
-        let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(10).padding(3);
+        // Go counts the padding in: 10 and 3
+        let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(7).padding(3);
         writer.write_all(text.as_bytes())?;
         let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("aligning columns: {error}"))?;
         // the Go writer leaves no blanks behind the last column
@@ -151,7 +152,16 @@ mod tests {
     fn tables_align_as_dockers_do() {
         let rows = [row([("ID", "abc".into()), ("Names", "x".into())])];
         assert_eq!(LIST.render(None, &rows).unwrap(), "CONTAINER ID   NAMES\nabc            x\n");
-        assert_eq!(LIST.render(Some("table {{.Names}}"), &rows).unwrap(), "NAMES\nx\n");
+        let rows = [
+            row([("ID", "abc".into()), ("Names", "x".into())]),
+            row([("ID", "d".into()), ("Names", "y".into())]),
+        ];
+        assert_eq!(
+            LIST.render(Some("table {{.Names}}\t{{.ID}}"), &rows).unwrap(),
+            "NAMES     CONTAINER ID\nx         abc\ny         d\n"
+        );
+        let rows = &rows[..1];
+        assert_eq!(LIST.render(Some("table {{.Names}}"), rows).unwrap(), "NAMES\nx\n");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 mod suite {
     mod bad_input;
+    mod build;
     mod docker_cli;
+    mod examples;
     mod files;
     mod hostile;
     mod images;

@@ -13,6 +13,7 @@ pub mod signals;
 pub mod netlink;
 pub mod netns;
 // The shim's author:
+pub mod memory;
 pub mod sigaction;
 
 /// The kernel's word for a failed call that returned `-1`.

@@ -43,7 +43,8 @@ impl Top {
         let line = |row: &Value| {
             row.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\t")
         };
-        let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(20).padding(3);
+        // Go counts the padding in: 20 and 3
+        let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(17).padding(3);
         writeln!(writer, "{}", line(&top["Titles"]))?;
         for process in top["Processes"].as_array().into_iter().flatten() {
             writeln!(writer, "{}", line(process))?;

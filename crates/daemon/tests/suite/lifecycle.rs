@@ -32,31 +32,31 @@ fn root_a_container_goes_through_its_states() {
     let state = |name: &str| {
         daemon.dhow(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name]).ok().to_owned()
     };
-    let id = daemon.dhow(&["create", "--name", "a", "busybox", "sleep", "1000"]).ok().to_owned();
+    let id = daemon.dhow(&["create", "--name", "aa", "busybox", "sleep", "1000"]).ok().to_owned();
     assert_eq!(id.len(), 64);
-    assert_eq!(state("a"), "created 0");
-    assert_eq!(daemon.dhow(&["start", "a"]).ok(), "a");
-    assert_eq!(state("a"), "running 0");
-    assert_eq!(daemon.dhow(&["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "a running");
-    daemon.dhow(&["pause", "a"]).ok();
-    assert_eq!(state("a"), "paused 0");
-    daemon.dhow(&["exec", "a", "true"]).fails(1, "is paused");
-    daemon.dhow(&["unpause", "a"]).ok();
-    assert_eq!(daemon.dhow(&["rename", "a", "b"]).code, 0);
-    assert_eq!(daemon.dhow(&["kill", "-s", "KILL", "b"]).ok(), "b");
-    assert_eq!(daemon.dhow(&["wait", "b"]).ok(), "137");
-    assert_eq!(state("b"), "exited 137");
-    assert_eq!(daemon.dhow(&["restart", "-t", "0", "b"]).ok(), "b");
-    daemon.dhow(&["rm", "b"]).fails(1, "container is running");
+    assert_eq!(state("aa"), "created 0");
+    assert_eq!(daemon.dhow(&["start", "aa"]).ok(), "aa");
+    assert_eq!(state("aa"), "running 0");
+    assert_eq!(daemon.dhow(&["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "aa running");
+    daemon.dhow(&["pause", "aa"]).ok();
+    assert_eq!(state("aa"), "paused 0");
+    daemon.dhow(&["exec", "aa", "true"]).fails(1, "is paused");
+    daemon.dhow(&["unpause", "aa"]).ok();
+    assert_eq!(daemon.dhow(&["rename", "aa", "bb"]).code, 0);
+    assert_eq!(daemon.dhow(&["kill", "-s", "KILL", "bb"]).ok(), "bb");
+    assert_eq!(daemon.dhow(&["wait", "bb"]).ok(), "137");
+    assert_eq!(state("bb"), "exited 137");
+    assert_eq!(daemon.dhow(&["restart", "-t", "0", "bb"]).ok(), "bb");
+    daemon.dhow(&["rm", "bb"]).fails(1, "container is running");
     let began = Instant::now();
     assert_eq!(
-        daemon.dhow(&["stop", "-t", "1", "b"]).ok(),
-        "b",
+        daemon.dhow(&["stop", "-t", "1", "bb"]).ok(),
+        "bb",
         "sleep as PID 1 ignores SIGTERM: killed after a second"
     );
     assert!(began.elapsed() >= Duration::from_secs(1));
-    assert_eq!(daemon.dhow(&["rm", "b"]).ok(), "b");
-    daemon.dhow(&["inspect", "b"]).fails(1, "No such object: b");
+    assert_eq!(daemon.dhow(&["rm", "bb"]).ok(), "bb");
+    daemon.dhow(&["inspect", "bb"]).fails(1, "No such object: bb");
     daemon.finish();
 }
 
@@ -66,20 +66,22 @@ fn root_exec_has_its_own_exit_code_and_streams() {
         return;
     }
     let daemon = Daemon::start();
-    daemon.dhow(&["run", "-d", "--name", "a", "-e", "X=1", "busybox", "sleep", "1000"]).ok();
-    assert_eq!(daemon.dhow(&["exec", "a", "sh", "-c", "echo $X; ps | grep -c 'sleep 1000'"]).ok(), "1\n2");
-    daemon.dhow(&["exec", "a", "sh", "-c", "echo no >&2; exit 9"]).fails(9, "no");
-    daemon.dhow(&["exec", "a", "nothing-here"]).fails(127, "executable file not found");
+    daemon.dhow(&["run", "-d", "--name", "aa", "-e", "X=1", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(daemon.dhow(&["exec", "aa", "sh", "-c", "echo $X; ps | grep -c '[s]leep 1000'"]).ok(), "1\n1");
+    daemon.dhow(&["exec", "aa", "sh", "-c", "echo no >&2; exit 9"]).fails(9, "no");
+    let missing = daemon.dhow(&["exec", "aa", "nothing-here"]);
+    missing.fails(127, "");
+    assert!(missing.out.contains("\"nothing-here\": executable file not found in $PATH"), "{}", missing.out);
     assert_eq!(
         daemon
-            .dhow(&["exec", "-u", "app", "-w", "/tmp", "-e", "Y=2", "a", "sh", "-c", "id -u; pwd; echo $Y"])
+            .dhow(&["exec", "-u", "app", "-w", "/tmp", "-e", "Y=2", "aa", "sh", "-c", "id -u; pwd; echo $Y"])
             .ok(),
         "1000\n/tmp\n2"
     );
-    daemon.dhow(&["exec", "-d", "a", "sh", "-c", "echo done > /tmp/mark"]).ok();
-    eventually(&daemon, &["exec", "a", "cat", "/tmp/mark"], |out| out == "done");
-    daemon.dhow(&["stop", "-t", "0", "a"]).ok();
-    daemon.dhow(&["exec", "a", "true"]).fails(1, "is not running");
+    daemon.dhow(&["exec", "-d", "aa", "sh", "-c", "echo done > /tmp/mark"]).ok();
+    eventually(&daemon, &["exec", "aa", "cat", "/tmp/mark"], |out| out == "done");
+    daemon.dhow(&["stop", "-t", "0", "aa"]).ok();
+    daemon.dhow(&["exec", "aa", "true"]).fails(1, "is not running");
     daemon.finish();
 }
 
@@ -89,18 +91,12 @@ fn root_restart_policies_and_health() {
         return;
     }
     let daemon = Daemon::start();
-    daemon
-        .dhow(&["run", "-d", "--name", "flaky", "--restart", "on-failure:2", "busybox", "false"])
-        .ok()
-        .to_owned();
+    daemon.dhow(&["run", "-d", "--name", "flaky", "--restart", "on-failure:2", "busybox", "false"]).ok();
     eventually(&daemon, &["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "flaky"], |out| {
         out == "exited 2"
     });
     let probe = ["--health-cmd", "test -e /tmp/ok", "--health-interval", "100ms", "--health-retries", "2"];
-    daemon
-        .dhow(&[&["run", "-d", "--name", "well"], &probe[..], &["busybox", "sleep", "1000"]].concat())
-        .ok()
-        .to_owned();
+    daemon.dhow(&[&["run", "-d", "--name", "well"], &probe[..], &["busybox", "sleep", "1000"]].concat()).ok();
     let health = ["inspect", "-f", "{{.State.Health.Status}}", "well"];
     eventually(&daemon, &health, |out| out == "unhealthy");
     daemon.dhow(&["exec", "well", "touch", "/tmp/ok"]).ok();
@@ -115,19 +111,19 @@ fn root_update_top_stats_and_prune() {
         return;
     }
     let daemon = Daemon::start();
-    daemon.dhow(&["run", "-d", "--name", "a", "--memory", "64m", "busybox", "sleep", "1000"]).ok();
-    daemon.dhow(&["update", "--memory", "32m", "--memory-swap", "32m", "a"]).ok();
-    assert_eq!(daemon.dhow(&["inspect", "-f", "{{.HostConfig.Memory}}", "a"]).ok(), "33554432");
-    assert!(daemon.dhow(&["top", "a"]).ok().contains("sleep 1000"));
+    daemon.dhow(&["run", "-d", "--name", "aa", "--memory", "64m", "busybox", "sleep", "1000"]).ok();
+    daemon.dhow(&["update", "--memory", "32m", "--memory-swap", "32m", "aa"]).ok();
+    assert_eq!(daemon.dhow(&["inspect", "-f", "{{.HostConfig.Memory}}", "aa"]).ok(), "33554432");
+    assert!(daemon.dhow(&["top", "aa"]).ok().contains("sleep 1000"));
     assert!(
         daemon
-            .dhow(&["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", "a"])
+            .dhow(&["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", "aa"])
             .ok()
             .contains("/ 32MiB")
     );
     daemon.dhow(&["run", "--name", "gone", "busybox", "true"]).ok();
     let pruned = daemon.dhow(&["container", "prune", "-f"]);
     assert!(pruned.ok().contains("Deleted Containers:"), "{}", pruned.out);
-    assert_eq!(daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "a");
+    assert_eq!(daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "aa");
     daemon.finish();
 }

@@ -13,32 +13,31 @@ fn root_logs_have_dockers_flags() {
         .dhow(&[
             "run",
             "--name",
-            "a",
+            "aa",
             "busybox",
             "sh",
             "-c",
             "for i in 1 2 3 4 5; do echo line $i; done; echo err >&2; printf tail",
         ])
-        .ok()
-        .to_owned();
-    let logs = daemon.dhow(&["logs", "a"]);
+        .ok();
+    let logs = daemon.dhow(&["logs", "aa"]);
     assert_eq!(
         (logs.out.as_str(), logs.err.as_str()),
         ("line 1\nline 2\nline 3\nline 4\nline 5\ntail", "err\n")
     );
-    assert_eq!(daemon.dhow(&["logs", "--tail", "1", "a"]).out, "tail");
-    let stamped = daemon.dhow(&["logs", "-t", "a"]);
+    assert_eq!(daemon.dhow(&["logs", "--tail", "1", "aa"]).out, "tail");
+    let stamped = daemon.dhow(&["logs", "-t", "aa"]);
     assert!(
         stamped.ok().lines().all(|line| line.starts_with("20") && line.contains("Z ")),
         "{}",
         stamped.out
     );
     assert_eq!(
-        daemon.dhow(&["logs", "--since", "1h", "--tail", "2", "a"]).out.lines().count(),
+        daemon.dhow(&["logs", "--since", "1h", "--tail", "2", "aa"]).out.lines().count(),
         1,
         "one of the two is on stderr"
     );
-    assert_eq!(daemon.dhow(&["logs", "--until", "1h", "a"]).out, "");
+    assert_eq!(daemon.dhow(&["logs", "--until", "1h", "aa"]).out, "");
     daemon.dhow(&["logs", "nobody"]).fails(1, "No such container: nobody");
     daemon.finish();
 }
@@ -52,13 +51,12 @@ fn root_logs_follow_over_rotation() {
     let options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=100"];
     let script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done";
     daemon
-        .dhow(&[&["run", "-d", "--name", "a"], &options[..], &["busybox", "sh", "-c", script]].concat())
-        .ok()
-        .to_owned();
-    let followed = daemon.dhow(&["logs", "-f", "a"]);
+        .dhow(&[&["run", "-d", "--name", "aa"], &options[..], &["busybox", "sh", "-c", script]].concat())
+        .ok();
+    let followed = daemon.dhow(&["logs", "-f", "aa"]);
     let wanted: Vec<String> = (0..3000).map(|i| format!("line {i}")).collect();
     assert_eq!(followed.ok().lines().collect::<Vec<_>>(), wanted);
-    assert_eq!(daemon.dhow(&["logs", "a"]).ok().lines().count(), 3000);
+    assert_eq!(daemon.dhow(&["logs", "aa"]).ok().lines().count(), 3000);
     daemon
         .dhow(&[
             "run",
@@ -74,8 +72,7 @@ fn root_logs_follow_over_rotation() {
             "-c",
             script,
         ])
-        .ok()
-        .to_owned();
+        .ok();
     eventually(&daemon, &["inspect", "-f", "{{.State.Status}}", "small"], |out| out == "exited");
     let kept = daemon.dhow(&["logs", "small"]);
     let kept: Vec<&str> = kept.ok().lines().collect();

@@ -18,18 +18,11 @@ fn root_containers_outlive_the_daemon() {
     }
     let mut daemon = Daemon::start();
     let count = "i=0; while true; do echo $i; i=$((i+1)); usleep 20000; done";
-    daemon
-        .dhow(&["run", "-d", "--name", "counter", "-p", "80", "busybox", "sh", "-c", count])
-        .ok()
-        .to_owned();
+    daemon.dhow(&["run", "-d", "--name", "counter", "-p", "80", "busybox", "sh", "-c", count]).ok();
     daemon
         .dhow(&["run", "-d", "--name", "ends", "busybox", "sh", "-c", "sleep 1; echo last words; exit 42"])
-        .ok()
-        .to_owned();
-    daemon
-        .dhow(&["run", "-d", "--name", "stays", "--network", "none", "busybox", "sleep", "1000"])
-        .ok()
-        .to_owned();
+        .ok();
+    daemon.dhow(&["run", "-d", "--name", "stays", "--network", "none", "busybox", "sleep", "1000"]).ok();
     let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "counter"]).ok().to_owned();
     daemon.kill();
     std::thread::sleep(std::time::Duration::from_millis(1500));
@@ -60,10 +53,7 @@ fn root_kill_at_random_moments_loses_nothing() {
     let rounds: u32 = std::env::var("DHOW_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     let mut daemon = Daemon::start();
     let mut random = std::collections::hash_map::RandomState::new();
-    daemon
-        .dhow(&["run", "-d", "--name", "always", "--restart", "always", "busybox", "sleep", "10000"])
-        .ok()
-        .to_owned();
+    daemon.dhow(&["run", "-d", "--name", "always", "--restart", "always", "busybox", "sleep", "10000"]).ok();
     for round in 0..rounds {
         let name = format!("r{round}");
         let mut child = daemon

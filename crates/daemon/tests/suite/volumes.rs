@@ -9,10 +9,7 @@ fn root_volumes_outlive_containers() {
     }
     let daemon = Daemon::start();
     assert_eq!(daemon.dhow(&["volume", "create", "data"]).ok(), "data");
-    daemon
-        .dhow(&["run", "--rm", "-v", "data:/d", "busybox", "sh", "-c", "echo kept > /d/file"])
-        .ok()
-        .to_owned();
+    daemon.dhow(&["run", "--rm", "-v", "data:/d", "busybox", "sh", "-c", "echo kept > /d/file"]).ok();
     assert_eq!(
         daemon
             .dhow(&["run", "--rm", "--mount", "type=volume,src=data,dst=/e", "busybox", "cat", "/e/file"])
@@ -41,10 +38,7 @@ fn root_volumes_outlive_containers() {
             .ok()
             .contains("app:x:1000")
     );
-    daemon
-        .dhow(&["create", "--name", "user", "-v", "data:/d", "-v", "/anonymous", "busybox"])
-        .ok()
-        .to_owned();
+    daemon.dhow(&["create", "--name", "user", "-v", "data:/d", "-v", "/anonymous", "busybox"]).ok();
     daemon.dhow(&["volume", "rm", "data"]).fails(1, "volume is in use");
     daemon.dhow(&["volume", "prune", "-f"]).ok();
     assert_eq!(
@@ -73,8 +67,7 @@ fn root_binds_and_their_errors() {
     let folder = folder.to_str().unwrap();
     daemon
         .dhow(&["run", "--rm", "-v", &format!("{folder}:/b"), "busybox", "sh", "-c", "echo hi > /b/f"])
-        .ok()
-        .to_owned();
+        .ok();
     assert_eq!(std::fs::read_to_string(format!("{folder}/f")).unwrap(), "hi\n");
     let missing = format!("type=bind,src={folder}/missing,dst=/b");
     daemon

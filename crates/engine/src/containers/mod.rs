@@ -24,6 +24,7 @@ mod stats;
 pub(crate) mod task;
 mod top;
 pub(crate) mod user;
+mod validate;
 mod view;
 mod wanted;
 

@@ -82,16 +82,16 @@ fn detach() -> io::Result<OwnedFd> {
 
 fn run(mut shim: Shim) -> io::Result<()> {
     let mut deadline = shim.settle();
+    let mut resting = false;
     while !shim.is_finished() {
-        let in_use = !shim.buffer.is_empty();
-        let idle = in_use.then(|| Instant::now() + IDLE);
+        let idle = (!resting).then(|| Instant::now() + IDLE);
         let until = [deadline, idle].into_iter().flatten().min();
-        let ready = wait(&shim, until)?;
-        if ready.is_empty() && in_use && deadline != until {
-            shim.buffer = Vec::new();
-            for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
-                log.shrink();
-            }
+        let ready = wait(&shim, until, resting)?;
+        if !ready.is_empty() {
+            resting = false;
+        } else if !resting && deadline != until {
+            rest(&mut shim);
+            resting = true;
         }
         for (source, flags) in ready {
             dispatch(&mut shim, source, flags);
@@ -101,8 +101,16 @@ fn run(mut shim: Shim) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for events, at most until then.
-fn wait(shim: &Shim, until: Option<Instant>) -> io::Result<Vec<(Source, PollFlags)>> {
+/// Gives back what waiting does not need.
+fn rest(shim: &mut Shim) {
+    shim.buffer = Vec::new();
+    for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
+        log.shrink();
+    }
+}
+
+/// Waits for events, at most until then; at rest without what a running program needs.
+fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(Source, PollFlags)>> {
     let mut sources = Vec::with_capacity(8);
     let mut fds = Vec::with_capacity(8);
     let mut add = |source, fd, flags| {
@@ -151,7 +159,8 @@ fn wait(shim: &Shim, until: Option<Instant>) -> io::Result<Vec<(Source, PollFlag
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: left.subsec_nanos().into(),
     });
-    match rustix::event::poll(&mut fds, timeout.as_ref()) {
+    let poll = if resting { dhow_sys::memory::poll_at_rest } else { rustix::event::poll };
+    match poll(&mut fds, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno.into()),
     }
