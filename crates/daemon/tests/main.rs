@@ -6,6 +6,7 @@ mod suite {
     mod bad_input;
     mod build;
     mod docker_cli;
+    mod examples;
     mod files;
     mod images;
     mod lifecycle;
