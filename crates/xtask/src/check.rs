@@ -1,4 +1,4 @@
-//! `cargo xtask check`: formatting, lints, the walls of ARCHITECTURE.md, and file sizes.
+//! `cargo xtask check`: formatting, lints, the walls of ARCHITECTURE.md, the witnesses of SPECIFICATION.md, and file sizes.
 
 use crate::{
     install,
@@ -31,10 +31,11 @@ const LICENCES: &[&str] = &[
 pub(crate) fn run() -> anyhow::Result<()> {
     install::ensure(install::BUILD)?;
     step("formatting", || shell::run(cargo().args(["fmt", "--all", "--check"])))?;
-    step("walls, licences, sizes", || {
+    step("walls, licences, promises, sizes", || {
         let metadata = metadata()?;
         walls(&metadata)?;
         licences(&metadata)?;
+        promises()?;
         sizes(&root().join("crates"))
     })?;
     step("lints", || {
@@ -136,6 +137,33 @@ fn licences(metadata: &Value) -> anyhow::Result<()> {
     }
 }
 
+/// Every test that SPECIFICATION.md names must exist, as a function or as a case of a list.
+fn promises() -> anyhow::Result<()> {
+    let page = root().join("SPECIFICATION.md");
+    let text = std::fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
+    let mut missing = witnesses(&text);
+    visit(&root().join("crates"), &mut |_, source| {
+        missing.retain(|name| {
+            !source.contains(&format!("fn {name}(")) && !source.contains(&format!("\"{name}\""))
+        });
+    })?;
+    if missing.is_empty() { Ok(()) } else { bail!("SPECIFICATION.md names no test: {}", missing.join(", ")) }
+}
+
+/// The names in the last cells of the tables: a test in backquotes, or a benchmark.
+fn witnesses(text: &str) -> Vec<String> {
+    let cells =
+        text.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|')?.rsplit('|').next());
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(|word| word.strip_prefix("cargo xtask bench ").unwrap_or(word))
+        .filter(|word| {
+            word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
 fn sizes(folder: &Path) -> anyhow::Result<()> {
     let mut long = Vec::new();
     visit(folder, &mut |path, text| {
@@ -166,6 +194,12 @@ fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) -> anyhow::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn witnesses_are_read() {
+        let page = "| a | held by |\n|---|---|\n| `not_this` | `root_this` `that_too` (`ROUNDS=2`) |\n| b | `cargo xtask bench load` |\n";
+        assert_eq!(witnesses(page), ["root_this", "that_too", "load"]);
+    }
 
     #[test]
     fn the_table_is_read() {
