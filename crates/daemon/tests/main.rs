@@ -5,12 +5,15 @@
 mod suite {
     mod bad_input;
     mod build;
+    mod compose;
     mod docker_cli;
     mod files;
     mod images;
     mod lifecycle;
+    mod limits;
     mod logs;
     mod network;
+    mod registry;
     mod run;
     mod survival;
     mod volumes;
