@@ -7,6 +7,7 @@ mod suite {
     mod build;
     mod compose;
     mod docker_cli;
+    mod examples;
     mod files;
     mod images;
     mod lifecycle;

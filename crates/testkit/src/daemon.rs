@@ -179,6 +179,12 @@ impl Daemon {
         ran(&mut self.docker_command(args))
     }
 
+    /// Runs a command of [`Daemon::dhow_command`] or [`Daemon::docker_command`].
+    #[must_use]
+    pub fn ran(command: &mut Command) -> Ran {
+        ran(command)
+    }
+
     /// One raw request over the socket; the whole answer, headers included.
     #[must_use]
     pub fn raw(&self, request: &str) -> String {

@@ -433,7 +433,7 @@ impl Solver {
             let (tree, copied) = blocking(move || {
                 let root = match &tree {
                     None => Root::open_path(&context).map_err(internal)?,
-                    Some(scratch) => Root::new(scratch.snapshot.mount().map_err(crate::from_store)?),
+                    Some(scratch) => super::tree(scratch)?,
                 };
                 let copied = copy_out(&root, &path, &copy);
                 drop(root);

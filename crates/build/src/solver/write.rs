@@ -255,9 +255,7 @@ impl Solver {
 fn open(from: Option<&super::Scratch>, context: &Path) -> io::Result<Root> {
     match from {
         None => Root::open_path(context),
-        Some(scratch) => Ok(Root::new(
-            scratch.snapshot.mount().map_err(|e| io::Error::other(crate::from_store(e).message))?,
-        )),
+        Some(scratch) => super::tree(scratch).map_err(|error| io::Error::other(error.message)),
     }
 }
 
