@@ -283,7 +283,7 @@ fn root_bad_builds_are_named_and_leave_nothing() {
     };
     fails("FROM busybox\nRUM echo\n", &["line 2", "RUM"]);
     fails("FROM busybox\n\n\nCOPY only-one\n", &["line 4", "COPY"]);
-    fails("RUN echo\n", &["line 1", "FROM"]);
+    fails("RUN echo\n", &["line 1", "no build stage"]);
     fails("FROM busybox\nCOPY --no-such=1 a b\n", &["line 2", "no-such"]);
     fails("FROM busybox\nRUN <<END\necho\n", &["line 2", "END"]);
     fails("FROM busybox\nCOPY nothing /x\n", &["nothing"]);
