@@ -146,7 +146,7 @@ mod tests {
             theirs.read_to_string(&mut typed).await.unwrap();
             theirs.write_all(typed.to_uppercase().as_bytes()).await.unwrap();
         });
-        hand_over(request, ApiVersion::MAX, ours, Input { stdin: true, watch: None }, true)
+        hand_over(request, ApiVersion::MAX, ours, Input { stdin: true, watch: None, before_end: None }, true)
     }
 
     #[tokio::test]

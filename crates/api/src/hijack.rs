@@ -21,6 +21,7 @@ use dhow_wire::{
     object::Object,
     version::ApiVersion,
 };
+use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use hyper::{Request, body::Incoming, ext::ReasonPhrase, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
@@ -49,7 +50,7 @@ pub(crate) async fn attach(call: Call) -> Reply {
     let keys = detach::parse(query.text("detachKeys"))?;
     let stdin = attach.stdin && attach.stream && view.spec.open_stdin;
     let streams = containers.attach(call.name(), attach).await?;
-    let input = Input { stdin, watch: (stdin && view.spec.tty).then(|| Watch::new(keys)) };
+    let input = Input { stdin, watch: (stdin && view.spec.tty).then(|| Watch::new(keys)), before_end: None };
     Ok(hand_over(call.request, call.version, streams, input, view.spec.tty))
 }
 
@@ -70,7 +71,8 @@ pub(crate) async fn exec(mut call: Call) -> Reply {
         Err(error) => return Err(error.into()),
     };
     let stdin = view.create.attach.0;
-    let input = Input { stdin, watch: (stdin && view.create.tty).then(|| Watch::new(keys)) };
+    let watch = (stdin && view.create.tty).then(|| Watch::new(keys));
+    let input = Input { stdin, watch, before_end: Some(execs.ended(call.name()).boxed()) };
     Ok(hand_over(call.request, call.version, streams, input, view.create.tty))
 }
 
@@ -94,6 +96,8 @@ pub(crate) struct Input {
     pub(crate) stdin: bool,
     /// Looks for the detach keys.
     pub(crate) watch: Option<Watch>,
+    /// What must have happened before the client hears that the output is over.
+    pub(crate) before_end: Option<BoxFuture<'static, ()>>,
 }
 
 /// The content type of frames or of a terminal's bytes.
@@ -133,8 +137,12 @@ async fn upgraded(upgrade: OnUpgrade, streams: Duplex, mut input: Input) -> io::
     let client = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_process, mut to_process) = streams.into_split();
+    let before_end = input.before_end.take();
     let output = async {
         copy(&mut from_process, &mut to_client).await?;
+        if let Some(before_end) = before_end {
+            before_end.await;
+        }
         to_client.shutdown().await
     };
     let typed = async {
@@ -221,6 +229,7 @@ fn without_upgrade(
     kind: HeaderValue,
 ) -> Response<Body> {
     let (from_process, mut to_process) = streams.into_split();
+    let before_end = input.before_end.take();
     let (stop, stopped) = mpsc::channel::<()>(1);
     let mut upload = upload(request.into_body());
     tokio::spawn(async move {
@@ -243,11 +252,17 @@ fn without_upgrade(
         // Kept until the stream ends: dropping it would tell the process's side that the client has gone.
         stop.closed().await;
     });
-    let pieces = futures_util::stream::unfold((from_process, stopped), |(mut from, stopped)| async move {
+    let open = (from_process, stopped, before_end);
+    let pieces = futures_util::stream::unfold(open, |(mut from, stopped, before_end)| async move {
         let mut buffer = BytesMut::with_capacity(CHUNK);
         match from.read_buf(&mut buffer).await {
-            Ok(0) => None,
-            Ok(_) => Some((Ok::<Bytes, dhow_engine::Error>(buffer.freeze()), (from, stopped))),
+            Ok(0) => {
+                if let Some(before_end) = before_end {
+                    before_end.await;
+                }
+                None
+            }
+            Ok(_) => Some((Ok::<Bytes, dhow_engine::Error>(buffer.freeze()), (from, stopped, before_end))),
             Err(error) => {
                 tracing::debug!(%error, "attached process's stream broke");
                 None

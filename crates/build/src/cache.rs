@@ -92,17 +92,13 @@ impl Cache {
         lock(&self.records).values().filter_map(|record| record.layer.clone()).collect()
     }
 
-    /// Forgets every record; the keys, and the bytes of their layers.
-    pub(crate) fn clear(&self) -> (Vec<String>, u64) {
-        let records = std::mem::take(&mut *lock(&self.records));
-        let mut bytes = 0;
-        let mut keys = Vec::new();
-        for (key, record) in records {
+    /// Forgets every record; their keys.
+    pub(crate) fn clear(&self) -> Vec<String> {
+        let mut keys: Vec<String> = std::mem::take(&mut *lock(&self.records)).into_keys().collect();
+        for key in &keys {
             self.store.journal().put(&format!("{PREFIX}{key}"), None).forget();
-            bytes += record.size;
-            keys.push(key);
         }
         keys.sort_unstable();
-        (keys, bytes)
+        keys
     }
 }

@@ -142,7 +142,8 @@ pub(crate) fn copy(
         let from = source
             .open(&placed.from, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(|e| named(&placed.from, e))?;
-        let copied = tree(from.as_fd(), to.as_fd(), &placed.from, Path::new(""), look, excluded);
+        let walk = Walk { target, look, excluded };
+        let copied = walk.folder(from.as_fd(), to.as_fd(), &placed.from, Path::new(""), &placed.to);
         if !existed {
             times(to.as_fd(), &info).map_err(|e| named(&placed.to, e))?;
         }
@@ -160,79 +161,97 @@ pub(crate) fn copy(
         .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", placed.to.display())))
 }
 
-fn tree(
+/// Two trees on the way down.
+struct Walk<'a> {
+    target: &'a Root,
+    look: &'a Look,
+    excluded: Excluded<'a>,
+}
+
+impl Walk<'_> {
+    /// Copies what is in a folder; `shown` is its name for errors, `inside` relative to the source, `to_path` in the target.
+    fn folder(
+        &self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        shown: &Path,
+        inside: &Path,
+        to_path: &Path,
+    ) -> io::Result<()> {
+        rootfs::within(inside)?;
+        for name in rootfs::names(from).map_err(|e| named(shown, e))? {
+            let (shown, inside) = (shown.join(&name), inside.join(&name));
+            if (self.excluded)(&inside) {
+                continue;
+            }
+            let fail = |e: Errno| named(&shown, e);
+            let info = rootfs::entry(from, &name).map_err(fail)?;
+            match info.kind {
+                Type::Dir => {
+                    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let next_from = fs::openat(from, &name, flags, Mode::empty()).map_err(fail)?;
+                    let to_path = to_path.join(&name);
+                    let (next_to, fresh) = self.enter(to, &name, &to_path)?;
+                    if fresh {
+                        dress(next_to.as_fd(), &info, self.look).map_err(fail)?;
+                    }
+                    self.folder(next_from.as_fd(), next_to.as_fd(), &shown, &inside, &to_path)?;
+                    if fresh {
+                        times(next_to.as_fd(), &info).map_err(fail)?;
+                    }
+                }
+                Type::File => {
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let file = fs::openat(from, &name, flags, Mode::empty()).map_err(fail)?;
+                    file_into(file.as_fd(), to, &name, &info, self.look)
+                        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", shown.display())))?;
+                }
+                Type::Link => link_into(from, to, &name, &info, self.look).map_err(fail)?,
+                // sockets, pipes and devices are no content
+                Type::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The target's folder of that name, and whether its looks are the source's: made, or a folder already. A link to a folder
+    /// stands for the folder (`/bin` of a merged `/usr`), looked up inside the target, and keeps its looks.
+    fn enter(&self, to: BorrowedFd<'_>, name: &Path, path: &Path) -> io::Result<(rustix::fd::OwnedFd, bool)> {
+        let fail = |e: Errno| named(path, e);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rootfs::entry(to, name) {
+            Ok(there) if there.kind == Type::Dir => {}
+            Ok(there) if there.kind == Type::Link => {
+                return self
+                    .target
+                    .open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+                    .map(|fd| (fd, false))
+                    .map_err(fail);
+            }
+            Ok(_) => {
+                let text = format!("{}: cannot copy a folder over a file", path.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+            Err(Errno::NOENT) => fs::mkdirat(to, name, Mode::from_raw_mode(0o755)).map_err(fail)?,
+            Err(error) => return Err(fail(error)),
+        }
+        fs::openat(to, name, flags, Mode::empty()).map(|fd| (fd, true)).map_err(fail)
+    }
+}
+
+fn link_into(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
-    shown: &Path,
-    inside: &Path,
+    name: &Path,
+    info: &Info,
     look: &Look,
-    excluded: Excluded<'_>,
-) -> io::Result<()> {
-    rootfs::within(inside)?;
-    for name in rootfs::names(from).map_err(|e| named(shown, e))? {
-        let (shown, inside) = (shown.join(&name), inside.join(&name));
-        if excluded(&inside) {
-            continue;
-        }
-        let fail = |e: Errno| named(&shown, e);
-        let info = rootfs::entry(from, &name).map_err(fail)?;
-        match info.kind {
-            Type::Dir => {
-                match rootfs::entry(to, &name) {
-                    Ok(there) if there.kind == Type::Dir => {}
-                    Ok(there) => {
-                        // a link to a folder stands for the folder, as it does for a shell
-                        let followed =
-                            there.kind == Type::Link && fs::statat(to, &name, AtFlags::empty()).is_ok();
-                        return Err(io::Error::new(
-                            io::ErrorKind::AlreadyExists,
-                            format!(
-                                "{}: cannot copy a folder over {}",
-                                shown.display(),
-                                if followed { "a symbolic link" } else { "a file" }
-                            ),
-                        ));
-                    }
-                    Err(Errno::NOENT) => fs::mkdirat(to, &name, Mode::from_raw_mode(0o755)).map_err(fail)?,
-                    Err(error) => return Err(fail(error)),
-                }
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let next_from = fs::openat(from, &name, flags, Mode::empty()).map_err(fail)?;
-                let next_to = fs::openat(to, &name, flags, Mode::empty()).map_err(fail)?;
-                dress(next_to.as_fd(), &info, look).map_err(fail)?;
-                tree(next_from.as_fd(), next_to.as_fd(), &shown, &inside, look, excluded)?;
-                times(next_to.as_fd(), &info).map_err(fail)?;
-            }
-            Type::File => {
-                let file = fs::openat(
-                    from,
-                    &name,
-                    OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                    Mode::empty(),
-                )
-                .map_err(fail)?;
-                file_into(file.as_fd(), to, &name, &info, look)
-                    .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", shown.display())))?;
-            }
-            Type::Link => {
-                let link = fs::readlinkat(from, &name, Vec::new()).map_err(fail)?;
-                clear(to, &name).map_err(fail)?;
-                fs::symlinkat(link.as_c_str(), to, &name).map_err(fail)?;
-                let (uid, gid) = look.owner.unwrap_or((info.uid, info.gid));
-                fs::chownat(
-                    to,
-                    &name,
-                    Some(rustix::process::Uid::from_raw(uid)),
-                    Some(rustix::process::Gid::from_raw(gid)),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )
-                .map_err(fail)?;
-            }
-            // sockets, pipes and devices are no content
-            Type::Other => {}
-        }
-    }
-    Ok(())
+) -> Result<(), Errno> {
+    let link = fs::readlinkat(from, name, Vec::new())?;
+    clear(to, name)?;
+    fs::symlinkat(link.as_c_str(), to, name)?;
+    let (uid, gid) = look.owner.unwrap_or((info.uid, info.gid));
+    let (uid, gid) = (rustix::process::Uid::from_raw(uid), rustix::process::Gid::from_raw(gid));
+    fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Removes what is in a file's way; a folder stays and is an error later.

@@ -106,6 +106,8 @@ pub enum Progress {
 pub struct Builder {
     engine: Engine,
     cache: Arc<cache::Cache>,
+    /// Read while building, written while pruning: a running build's layers must not be swept.
+    gate: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Builder {
@@ -117,7 +119,7 @@ impl Builder {
         let cache = Arc::new(cache::Cache::open(engine.store()));
         let keeper = Arc::clone(&cache);
         engine.keep_layers(move || keeper.layers());
-        Ok(Self { engine, cache })
+        Ok(Self { engine, cache, gate: Arc::default() })
     }
 
     /// Unpacks a context tar (plain, gzip, zstd; bounded, safe) into a new folder below the store's `tmp/`.
@@ -155,6 +157,7 @@ impl Builder {
         request: Request,
         progress: mpsc::Sender<Progress>,
     ) -> dhow_engine::Result<Digest> {
+        let _building = self.gate.read().await;
         let (context, name) = (request.context.clone(), request.dockerfile.clone());
         let text = solver::blocking(move || read_dockerfile(&context, &name)).await?;
         let platform = request.platform.clone().unwrap_or_else(Platform::host);
@@ -186,17 +189,22 @@ impl Builder {
             .await
     }
 
-    /// `docker builder prune`: (ids, bytes). The cache knows no use that a stopped build would need: all of it goes.
+    /// `docker builder prune`: (ids, bytes). Waits for running builds, then forgets every record and removes the layers that nothing
+    /// else needs; with `all` the cache mounts too. A pull or load at the same moment may have to be repeated.
     ///
     /// # Errors
     /// Disk.
     pub async fn prune(&self, all: bool) -> dhow_engine::Result<(Vec<String>, u64)> {
-        let (keys, mut bytes) = self.cache.clear();
-        if all {
-            let folder = self.engine.store().root().join("build/cache-mounts");
-            bytes += solver::blocking(move || remove_folder(&folder)).await?;
-        }
-        Ok((keys, bytes))
+        let _alone = self.gate.write().await;
+        let keys = self.cache.clear();
+        let (store, folder) =
+            (self.engine.store().clone(), self.engine.store().root().join("build/cache-mounts"));
+        let bytes = solver::blocking(move || {
+            let swept = store.sweep(&[]).map_err(from_store)?;
+            let mounts = if all { remove_folder(&folder)? } else { 0 };
+            Ok(swept.iter().map(|layer| layer.size).sum::<u64>() + mounts)
+        });
+        Ok((keys, bytes.await?))
     }
 
     /// Diff ids that the cache needs, for the store's collection.

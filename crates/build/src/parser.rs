@@ -155,6 +155,8 @@ fn heredoc_names(text: &str) -> Vec<(String, bool, bool)> {
     let mut names = Vec::new();
     let mut quote = None;
     let mut rest = text;
+    // a heredoc begins a word, a descriptor's number before it at most: `a<<E` is none
+    let mut begins = true;
     while let Some(c) = rest.chars().next() {
         if let Some(open) = quote {
             if c == open {
@@ -163,6 +165,7 @@ fn heredoc_names(text: &str) -> Vec<(String, bool, bool)> {
         } else if c == '\'' || c == '"' {
             quote = Some(c);
         } else if let Some(after) = rest.strip_prefix("<<")
+            && begins
             && !after.starts_with('<')
         {
             let (after, tabs) = after.strip_prefix('-').map_or((after, false), |after| (after, true));
@@ -176,9 +179,11 @@ fn heredoc_names(text: &str) -> Vec<(String, bool, bool)> {
             if !name.is_empty() && closed {
                 names.push((name.to_owned(), close.is_none(), tabs));
                 rest = tail.get(usize::from(close.is_some())..).unwrap_or_default();
+                begins = false;
                 continue;
             }
         }
+        begins = c.is_whitespace() || "|;&(".contains(c) || (begins && c.is_ascii_digit());
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
     names
@@ -233,6 +238,7 @@ mod tests {
             parse("FROM a\nRUN <<E\nx\n").unwrap_err().to_string(),
             "dockerfile parse error on line 2: unterminated heredoc E"
         );
+        assert!(parse("FROM a\nRUN echo a<<E\n").unwrap().lines[1].heredocs.is_empty());
         assert!(parse("FROM a\nRUN echo \"<<E\"\n").unwrap().lines[1].heredocs.is_empty());
     }
 

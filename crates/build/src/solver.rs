@@ -75,6 +75,16 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(internal)?
 }
 
+/// The tree of a stage or image, to read: what its layers have, without the store's own mount points below them.
+pub(crate) fn tree(scratch: &Scratch) -> Result<crate::rootfs::Root> {
+    let mut bare = scratch.snapshot.clone();
+    bare.lowers.pop();
+    if bare.lowers.is_empty() {
+        return crate::rootfs::Root::open_path(&bare.upper).map_err(internal);
+    }
+    Ok(crate::rootfs::Root::new(bare.mount_readonly().map_err(crate::from_store)?))
+}
+
 /// A step's writable layer, removed however the step ends unless it was turned into a layer.
 pub(crate) struct Scratch {
     pub(crate) store: dhow_store::Store,

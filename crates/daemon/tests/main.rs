@@ -5,12 +5,17 @@
 mod suite {
     mod bad_input;
     mod build;
+    mod compose;
     mod docker_cli;
+    mod examples;
     mod files;
+    mod hostile;
     mod images;
     mod lifecycle;
+    mod limits;
     mod logs;
     mod network;
+    mod registry;
     mod run;
     mod survival;
     mod volumes;

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::Notify};
 
 /// `POST /containers/x/exec`.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,8 @@ const KEPT: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     inner: Mutex<Inner>,
+    /// Rung whenever one has ended or is forgotten.
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +101,7 @@ impl Book {
         let Some(view) = inner.all.get_mut(id) else { return };
         view.running = false;
         view.exit_code = Some(code);
+        self.ended.notify_waiters();
         inner.finished.push_back(id.to_owned());
         if inner.finished.len() > KEPT
             && let Some(oldest) = inner.finished.pop_front()
@@ -129,6 +132,7 @@ impl Book {
         inner.all.retain(|_, view| view.container != container);
         let Inner { all, finished } = &mut *inner;
         finished.retain(|id| all.contains_key(id));
+        self.ended.notify_waiters();
     }
 
     /// One that an earlier daemon started and that still runs.
@@ -214,6 +218,23 @@ impl Execs {
         };
         self.shared.execs.change(id, |v| v.pid = pid);
         Ok(duplex)
+    }
+
+    /// Ready when the exec does not run any more. Its streams may end first, by a moment or by much: who reports their end must wait
+    /// for this, or the caller asks for an exit code that nobody has yet.
+    pub fn ended(&self, id: &str) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (shared, id) = (self.shared.clone(), id.to_owned());
+        async move {
+            loop {
+                let rung = shared.execs.ended.notified();
+                tokio::pin!(rung);
+                rung.as_mut().enable();
+                if !shared.execs.find(&id).is_ok_and(|view| view.running) {
+                    return;
+                }
+                rung.await;
+            }
+        }
     }
 
     /// One exec.

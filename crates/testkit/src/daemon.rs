@@ -18,6 +18,8 @@ pub struct Daemon {
     instance: String,
     flags: Vec<String>,
     child: Child,
+    /// Whether its data root is a file system of its own.
+    mounted: bool,
 }
 
 /// What a command said and how it ended.
@@ -51,7 +53,8 @@ impl Ran {
 }
 
 /// Where cargo put the programs: beside this test's own folder.
-fn program(name: &str) -> PathBuf {
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.ancestors().nth(2).unwrap().join(name);
     assert!(
@@ -72,13 +75,31 @@ impl Daemon {
     /// The same, with more flags.
     #[must_use]
     pub fn start_with(flags: &[&str]) -> Self {
+        Self::start_on(flags, None)
+    }
+
+    /// The same, with a data root of only that size (`12m`).
+    #[must_use]
+    pub fn start_on_small_disk(size: &str) -> Self {
+        Self::start_on(&[], Some(size))
+    }
+
+    fn start_on(flags: &[&str], size: Option<&str>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let instance = format!("t{:x}x{}", std::process::id() & 0xffff, NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("dhow-test-{instance}"));
         fs::create_dir_all(&folder).unwrap();
+        if let Some(size) = size {
+            let data = folder.join("data");
+            fs::create_dir(&data).unwrap();
+            let options = format!("size={size},mode=755");
+            let mounted =
+                Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&data).status();
+            assert!(mounted.unwrap().success(), "mount tmpfs at {}", data.display());
+        }
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let child = spawn(&folder, &instance, &flags);
-        let mut daemon = Self { folder, instance, flags, child };
+        let mut daemon = Self { folder, instance, flags, child, mounted: size.is_some() };
         daemon.wait_ready();
         let tar = daemon.folder.join("busybox.tar");
         fs::write(&tar, busybox_tar()).unwrap();
@@ -89,7 +110,7 @@ impl Daemon {
 
     fn wait_ready(&mut self) {
         let began = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
+        while !self.answers() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("dhowd ended ({status}):\n{}", self.log());
             }
@@ -97,6 +118,18 @@ impl Daemon {
             // no event tells that a socket appeared
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether it answers. A connection alone says nothing: a process that a killed daemon was just starting may hold its old socket.
+    fn answers(&self) -> bool {
+        let ask = || {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        ask().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Its folder: `data`, `run`, `docker.sock`, `dhowd.log`.
@@ -158,6 +191,12 @@ impl Daemon {
         ran(&mut self.docker_command(args))
     }
 
+    /// Runs a command of [`Daemon::dhow_command`] or [`Daemon::docker_command`].
+    #[must_use]
+    pub fn ran(command: &mut Command) -> Ran {
+        ran(command)
+    }
+
     /// One raw request over the socket; the whole answer, headers included.
     #[must_use]
     pub fn raw(&self, request: &str) -> String {
@@ -211,6 +250,10 @@ impl Daemon {
         let ended = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(ended.success(), "dhowd has gone by itself:\n{}", self.log());
         self.child.wait().unwrap();
+        if std::mem::take(&mut self.mounted) {
+            let unmounted = Command::new("umount").arg(self.folder.join("data")).status().unwrap();
+            assert!(unmounted.success(), "the data root is still in use");
+        }
     }
 }
 
@@ -224,12 +267,23 @@ impl Drop for Daemon {
             // it may be dead already
             drop(Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status());
             drop(self.child.wait());
+            if self.mounted {
+                drop(Command::new("umount").arg("-l").arg(self.folder.join("data")).status());
+            }
             if std::thread::panicking() {
                 let text = self.log();
                 let lines: Vec<&str> = text.lines().collect();
                 #[allow(clippy::print_stderr, reason = "a failed test shows the daemon's last words")]
                 for line in &lines[lines.len().saturating_sub(15)..] {
                     eprintln!("dhowd: {line}");
+                }
+            }
+            // of a daemon that was killed: their containers die with them
+            let shims = format!("{}/run/shims/", self.folder.display());
+            for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+                if String::from_utf8_lossy(&command).contains(&shims) {
+                    drop(Command::new("kill").arg("-9").arg(process.file_name()).status());
                 }
             }
             drop(fs::remove_dir_all(&self.folder));

@@ -7,7 +7,7 @@ mod daemon;
 mod image;
 mod leftovers;
 
-pub use daemon::{Daemon, Ran};
+pub use daemon::{Daemon, Ran, program};
 pub use image::busybox_tar;
 pub use leftovers::Leftovers;
 
