@@ -210,7 +210,7 @@ impl Bench<'_> {
     /// A 200 MB image of files as a base system has them. Every round loads another one, so that nothing needs to be deleted before: a
     /// disk that is still freeing blocks is slow for everybody.
     fn load(&self, lines: &mut Vec<Line>) -> anyhow::Result<()> {
-        const ROUNDS: usize = 5;
+        const ROUNDS: usize = 3;
         let folder = std::env::temp_dir().join(format!("dhow-bench-load-{}", std::process::id()));
         let outcome = self.load_in(&folder, ROUNDS);
         std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
@@ -230,9 +230,9 @@ impl Bench<'_> {
         let mut archives = Vec::new();
         for round in 0..rounds {
             let name = format!("big:{round}");
-            let mark = folder.join("round");
-            std::fs::write(&mark, &name).context("writing a file")?;
-            output(Command::new("tar").arg("-C").arg(folder).arg("-rf").arg(&tree).arg("round"))?;
+            let mark = format!("round-{round}");
+            std::fs::write(folder.join(&mark), &name).context("writing a file")?;
+            output(Command::new("tar").arg("-C").arg(folder).arg("-rf").arg(&tree).arg(&mark))?;
             let saved = folder.join(format!("{round}.tar"));
             let (tree, archive) = (tree.to_string_lossy(), saved.to_string_lossy());
             output(&mut self.peer.docker(&["import", &tree, &name]))?;
