@@ -304,6 +304,7 @@ fn root_bad_builds_are_named_and_leave_nothing() {
     let empty = daemon.folder().join("empty");
     fs::create_dir(&empty).unwrap();
     daemon.dhow(&["build", empty.to_str().unwrap()]).fails(1, "Dockerfile");
+    fs::write(empty.join("Dockerfile"), "FROM busybox\nRUN true\n").unwrap();
     daemon.dhow(&["build", "-t", "UPPER", empty.to_str().unwrap()]).fails(1, "UPPER");
     assert_eq!(daemon.dhow(&["ps", "-aq"]).ok(), "");
     assert_eq!(daemon.dhow(&["images", "-aq"]).ok(), images);
