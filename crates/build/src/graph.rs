@@ -81,46 +81,16 @@ pub(crate) fn plan(
         let instruction = instructions::read(line, file.escape)?;
         let fail = |message: String| Error { line: line.number, message };
         match (&instruction.kind, stages.last_mut()) {
-            (Kind::From { image, platform: wanted, name }, _) => {
-                let lookup =
-                    |name: &str| globals.get(name).cloned().flatten().or_else(|| platform.get(name).cloned());
-                let expand = |text: &str| words::expand(text, file.escape, &lookup).map_err(&fail);
-                let image = expand(image)?;
-                if image.is_empty() {
-                    return Err(fail(
-                        "base name should not be blank: an argument in FROM has no value".to_owned(),
-                    ));
-                }
-                let base = match stage_of(&stages, &image) {
-                    Some(stage) => Base::Stage(stage),
-                    None if image == "scratch" => Base::Scratch,
-                    None => Base::Image(image),
-                };
-                if let Some(name) = name
-                    && stages.iter().any(|stage| stage.name.as_ref() == Some(name))
-                {
-                    return Err(fail(format!("duplicate name {name}")));
-                }
-                let needs = if let Base::Stage(stage) = base { [stage].into() } else { BTreeSet::new() };
-                let platform = wanted.as_deref().map(expand).transpose()?.filter(|text| !text.is_empty());
-                stages.push(Stage {
-                    name: name.clone(),
-                    base,
-                    platform,
-                    line: line.number,
-                    text: instruction.text.clone(),
-                    instructions: Vec::new(),
-                    needs,
-                });
+            (Kind::From { .. }, _) => {
+                let expand = |text: &str| expand(text, file.escape, &globals, platform).map_err(&fail);
+                let stage = stage(&stages, &instruction, expand)?;
+                stages.push(stage);
             }
             (Kind::Arg(args), None) => {
                 for (name, default) in args {
-                    let lookup = |name: &str| {
-                        globals.get(name).cloned().flatten().or_else(|| platform.get(name).cloned())
-                    };
                     let default = default
                         .as_deref()
-                        .map(|text| words::expand(text, file.escape, &lookup))
+                        .map(|text| expand(text, file.escape, &globals, platform))
                         .transpose()
                         .map_err(&fail)?;
                     let value = given
@@ -164,6 +134,54 @@ pub(crate) fn plan(
     Ok(Graph { stages, target, globals, escape: file.escape })
 }
 
+/// A word of an instruction before or at FROM: it sees the arguments before the first FROM and the platform's.
+fn expand(
+    text: &str,
+    escape: char,
+    globals: &BTreeMap<String, Option<String>>,
+    platform: &BTreeMap<String, String>,
+) -> Result<String, String> {
+    let lookup = |name: &str| globals.get(name).cloned().flatten().or_else(|| platform.get(name).cloned());
+    words::expand(text, escape, &lookup)
+}
+
+/// The stage that a FROM opens.
+fn stage(
+    stages: &[Stage],
+    instruction: &Instruction,
+    expand: impl Fn(&str) -> Result<String, Error>,
+) -> Result<Stage, Error> {
+    let fail = |message: String| Error { line: instruction.line, message };
+    let Kind::From { image, platform, name } = &instruction.kind else {
+        return Err(fail("not a FROM".to_owned()));
+    };
+    let image = expand(image)?;
+    if image.is_empty() {
+        return Err(fail("base name should not be blank: an argument in FROM has no value".to_owned()));
+    }
+    let base = match stage_of(stages, &image) {
+        Some(stage) => Base::Stage(stage),
+        None if image == "scratch" => Base::Scratch,
+        None => Base::Image(image),
+    };
+    if let Some(name) = name
+        && stages.iter().any(|stage| stage.name.as_ref() == Some(name))
+    {
+        return Err(fail(format!("duplicate name {name}")));
+    }
+    let needs = if let Base::Stage(stage) = base { [stage].into() } else { BTreeSet::new() };
+    let platform = platform.as_deref().map(expand).transpose()?.filter(|text| !text.is_empty());
+    Ok(Stage {
+        name: name.clone(),
+        base,
+        platform,
+        line: instruction.line,
+        text: instruction.text.clone(),
+        instructions: Vec::new(),
+        needs,
+    })
+}
+
 /// `--from` and `from=` of an instruction.
 fn sources(kind: &Kind) -> impl Iterator<Item = &str> {
     let (copy, mounts) = match kind {
@@ -192,7 +210,7 @@ pub(crate) fn stage_of(stages: &[Stage], name: &str) -> Option<usize> {
 impl Graph {
     /// The stage's name in progress: `builder`, `stage-1`, or nothing when there is only one.
     #[must_use]
-    pub fn label(&self, stage: usize) -> String {
+    pub(crate) fn label(&self, stage: usize) -> String {
         match self.stages.get(stage).and_then(|stage| stage.name.clone()) {
             Some(name) => format!("{name} "),
             None if self.needed().len() < 2 => String::new(),
@@ -202,7 +220,7 @@ impl Graph {
 
     /// The target and all that it needs.
     #[must_use]
-    pub fn needed(&self) -> BTreeSet<usize> {
+    pub(crate) fn needed(&self) -> BTreeSet<usize> {
         let (mut found, mut open) = (BTreeSet::new(), vec![self.target]);
         while let Some(stage) = open.pop() {
             if found.insert(stage) {

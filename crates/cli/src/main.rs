@@ -11,6 +11,10 @@ mod values;
 
 use std::process::ExitCode;
 
+/// Reading the command line makes thousands of small objects: with musl's allocator that was most of a short command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,

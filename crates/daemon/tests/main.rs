@@ -9,6 +9,7 @@ mod suite {
     mod docker_cli;
     mod examples;
     mod files;
+    mod hostile;
     mod images;
     mod lifecycle;
     mod limits;

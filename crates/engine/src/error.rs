@@ -71,7 +71,8 @@ impl From<dhow_store::Error> for Error {
         if let Some(source) = &error.source {
             message = format!("{message}: {source}");
         }
-        Self { kind, message, source: error.source }
+        // said above: a chain that is printed says it once
+        Self { kind, message, source: None }
     }
 }
 

@@ -61,6 +61,16 @@ pub struct Config {
     pub debug: bool,
 }
 
+impl Config {
+    /// The cgroup that this instance's containers are in: two engines on one machine share none.
+    pub(crate) fn cgroup_parent(&self) -> String {
+        match self.instance.as_str() {
+            "" | "dhow" => "dhow".to_owned(),
+            instance => format!("dhow-{instance}"),
+        }
+    }
+}
+
 /// The engine. Cheap to clone (`Arc` inside).
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -162,12 +172,17 @@ impl Engine {
         self.services.shared.drain().await;
     }
 
-    /// Takes the whole network of this instance away (table, bridges): for a daemon that ends for good, with no container running.
+    /// Takes the whole network of this instance away (table, bridges), and its cgroup: for a daemon that ends for good, with no
+    /// container running.
     ///
     /// # Errors
     /// What could not be removed.
     pub async fn destroy_network(&self) -> Result<()> {
-        let net = self.services.shared.net.clone();
-        blocking::run(move || net.destroy().map_err(error::net_errors)).await
+        let shared = self.services.shared.clone();
+        blocking::run(move || {
+            shared.host.remove_parent(&shared.config.cgroup_parent())?;
+            shared.net.destroy().map_err(error::net_errors)
+        })
+        .await
     }
 }

@@ -303,6 +303,7 @@ fn specification(
     }
     let facts = spec::Facts {
         id: id.to_owned(),
+        cgroup_parent: shared.config.cgroup_parent(),
         hostname: hostname.to_owned(),
         args: step.args.clone(),
         identity,

@@ -176,6 +176,16 @@ impl Net {
         found
     }
 
+    /// After a restart, when every container that still runs was restored: takes out what an earlier daemon published and nobody
+    /// has any more. Until then (or the first attach) such a port would lead nowhere, even where a program of the host listens.
+    ///
+    /// # Errors
+    /// Kernel.
+    pub fn forget_stale(&self) -> Result<()> {
+        let mut books = self.inner.books();
+        self.inner.settle(&mut books)
+    }
+
     /// Takes everything of this instance away: table, bridges. For a daemon that ends with `--cleanup` (tests, demo) and no container running.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Observe: what this machine offers.
 
 use crate::Error;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CapabilitySet;
 use std::fs;
@@ -90,6 +91,22 @@ pub(crate) fn cgroup_mounts(mountinfo: &str) -> (Vec<Hierarchy>, Option<PathBuf>
 }
 
 impl Host {
+    /// Removes the cgroup `parent` of an engine (relative to the root) from every hierarchy, where no container is in it.
+    ///
+    /// # Errors
+    /// What could not be removed, except that something is still inside.
+    pub fn remove_parent(&self, parent: &str) -> Result<(), Error> {
+        let mounts = self.hierarchies.iter().map(|hierarchy| &hierarchy.mount).chain(&self.unified);
+        for mount in mounts {
+            let dir = mount.join(parent.trim_matches('/'));
+            match rustix::fs::rmdir(&dir) {
+                Ok(()) | Err(Errno::NOENT | Errno::BUSY | Errno::NOTEMPTY) => {}
+                Err(e) => return Err(Error::os("remove cgroup", dir.display(), e)),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads /proc and /sys once; a daemon does it at its start.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 //! removed by one background thread, outside every lock.
 
 use crate::{Error, Result, error::At, tree};
-use rustix::fs::RenameFlags;
+use rustix::{
+    fd::OwnedFd,
+    fs::{IFlags, RenameFlags},
+};
 use std::{
     ffi::OsString,
     os::unix::ffi::OsStrExt,
@@ -23,6 +26,17 @@ pub(crate) struct Reaper {
     failures: Arc<Mutex<Vec<Error>>>,
 }
 
+/// Has ext4 begin every layer in an empty part of the disk, as if `tmp/` were the top of a hierarchy (`chattr +T`). Else it keeps a
+/// layer close to what was unpacked and removed before, and searches every new file's inode past the ones just deleted: 7 times
+/// the CPU of a load, where the file system has no journal. Other file systems need no such hint and refuse it.
+fn spread(tmp: &OwnedFd) {
+    if let Ok(flags) = rustix::fs::ioctl_getflags(tmp)
+        && !flags.contains(IFlags::TOPDIR)
+    {
+        rustix::fs::ioctl_setflags(tmp, flags | IFlags::TOPDIR).ok();
+    }
+}
+
 /// A folder under `tmp/`; removed when dropped, unless it was moved to its place.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -38,6 +52,7 @@ impl Reaper {
         std::fs::create_dir_all(tmp).at("make", &name)?;
         let folder = tree::open(tmp).at("open", &name)?;
         let old = tree::names(&folder).at("list", &name)?;
+        spread(&folder);
         let (bin, work) = channel();
         let failures = Arc::new(Mutex::new(Vec::new()));
         let inside = Arc::clone(&failures);

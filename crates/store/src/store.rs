@@ -141,16 +141,31 @@ fn lock(root: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).at("open", &name)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+        Ok(()) => return Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Err(e) => return Err(Error::io("lock", name, e)),
+    }
+    // A killed engine may have been starting a process, which shares its descriptors until it runs its own program: moments.
+    let (sender, locked) = std::sync::mpsc::sync_channel(1);
+    let waiting = std::thread::Builder::new().name("lock".to_owned()).spawn(move || {
+        let result = rustix::fs::flock(&file, FlockOperation::LockExclusive).map(|()| file);
+        // Nobody takes it any more: it is closed, and so unlocked again.
+        sender.send(result).unwrap_or_default();
+    });
+    waiting.at("wait for lock of", &name)?;
+    match locked.recv_timeout(PATIENCE) {
+        Ok(result) => result.at("lock", name),
+        Err(_) => Err(Error::new(
             Kind::Conflict,
             "open data root",
             root.display().to_string(),
             "another engine is using it",
         )),
-        Err(e) => Err(Error::io("lock", name, e)),
     }
 }
+
+/// How long the lock of an engine that has ended may stay.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Checks the format number; a new root gets ours.
 fn format(root: &Path) -> Result<()> {

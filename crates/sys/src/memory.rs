@@ -38,10 +38,8 @@ unsafe extern "C" fn program(object: *mut libc::dl_phdr_info, _size: usize, segm
         // Segments of different rights share no page.
         let start = base + header.p_vaddr;
         let from = start & !0xfff;
-        *segment = (
-            usize::try_from(from).unwrap_or(0),
-            usize::try_from(start - from + header.p_memsz).unwrap_or(0),
-        );
+        *segment =
+            (usize::try_from(from).unwrap_or(0), usize::try_from(start - from + header.p_memsz).unwrap_or(0));
     }
     1
 }

@@ -110,7 +110,7 @@ impl Daemon {
 
     fn wait_ready(&mut self) {
         let began = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
+        while !self.answers() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("dhowd ended ({status}):\n{}", self.log());
             }
@@ -118,6 +118,18 @@ impl Daemon {
             // no event tells that a socket appeared
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether it answers. A connection alone says nothing: a process that a killed daemon was just starting may hold its old socket.
+    fn answers(&self) -> bool {
+        let ask = || {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        ask().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Its folder: `data`, `run`, `docker.sock`, `dhowd.log`.
@@ -264,6 +276,14 @@ impl Drop for Daemon {
                 #[allow(clippy::print_stderr, reason = "a failed test shows the daemon's last words")]
                 for line in &lines[lines.len().saturating_sub(15)..] {
                     eprintln!("dhowd: {line}");
+                }
+            }
+            // of a daemon that was killed: their containers die with them
+            let shims = format!("{}/run/shims/", self.folder.display());
+            for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+                if String::from_utf8_lossy(&command).contains(&shims) {
+                    drop(Command::new("kill").arg("-9").arg(process.file_name()).status());
                 }
             }
             drop(fs::remove_dir_all(&self.folder));

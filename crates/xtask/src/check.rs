@@ -1,4 +1,4 @@
-//! `cargo xtask check`: formatting, lints, the walls of ARCHITECTURE.md, and file sizes.
+//! `cargo xtask check`: formatting, lints, the walls of ARCHITECTURE.md, the witnesses of SPECIFICATION.md, and file sizes.
 
 use crate::{
     install,
@@ -31,10 +31,11 @@ const LICENCES: &[&str] = &[
 pub(crate) fn run() -> anyhow::Result<()> {
     install::ensure(install::BUILD)?;
     step("formatting", || shell::run(cargo().args(["fmt", "--all", "--check"])))?;
-    step("walls, licences, sizes", || {
+    step("walls, licences, promises, sizes", || {
         let metadata = metadata()?;
         walls(&metadata)?;
         licences(&metadata)?;
+        promises()?;
         sizes(&root().join("crates"))
     })?;
     step("lints", || {
@@ -80,7 +81,7 @@ fn allowed(table: &str) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// Every edge between our crates must be in the table.
+/// The edges between our crates are those of the table: none more, none less.
 fn walls(metadata: &Value) -> anyhow::Result<()> {
     let page = root().join("ARCHITECTURE.md");
     let table =
@@ -94,13 +95,17 @@ fn walls(metadata: &Value) -> anyhow::Result<()> {
             broken.push(format!("{name} is not in the table"));
             continue;
         };
-        for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let other = dependency["name"].as_str().unwrap_or_default();
-            let ours = other.starts_with("dhow-") && dependency["kind"].is_null();
-            if ours && !uses.iter().any(|used| used == room(other)) {
-                broken.push(format!("{name} must not use {}", room(other)));
-            }
-        }
+        let edges: Vec<&str> = package["dependencies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|dependency| dependency["kind"].is_null())
+            .filter_map(|dependency| dependency["name"].as_str()?.strip_prefix("dhow-"))
+            .collect();
+        let strange = edges.iter().filter(|edge| !uses.iter().any(|used| used == *edge));
+        broken.extend(strange.map(|edge| format!("{name} must not use {edge}")));
+        let gone = uses.iter().filter(|used| !edges.contains(&used.as_str()));
+        broken.extend(gone.map(|used| format!("{name} does not use {used}: the table says so")));
     }
     if broken.is_empty() { Ok(()) } else { bail!("walls of ARCHITECTURE.md:\n{}", broken.join("\n")) }
 }
@@ -130,6 +135,33 @@ fn licences(metadata: &Value) -> anyhow::Result<()> {
     } else {
         bail!("licences that are not on the list:\n{}", refused.join("\n"))
     }
+}
+
+/// Every test that SPECIFICATION.md names must exist, as a function or as a case of a list.
+fn promises() -> anyhow::Result<()> {
+    let page = root().join("SPECIFICATION.md");
+    let text = std::fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
+    let mut missing = witnesses(&text);
+    visit(&root().join("crates"), &mut |_, source| {
+        missing.retain(|name| {
+            !source.contains(&format!("fn {name}(")) && !source.contains(&format!("\"{name}\""))
+        });
+    })?;
+    if missing.is_empty() { Ok(()) } else { bail!("SPECIFICATION.md names no test: {}", missing.join(", ")) }
+}
+
+/// The names in the last cells of the tables: a test in backquotes, or a benchmark.
+fn witnesses(text: &str) -> Vec<String> {
+    let cells =
+        text.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|')?.rsplit('|').next());
+    cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(|word| word.strip_prefix("cargo xtask bench ").unwrap_or(word))
+        .filter(|word| {
+            word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 fn sizes(folder: &Path) -> anyhow::Result<()> {
@@ -162,6 +194,12 @@ fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) -> anyhow::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn witnesses_are_read() {
+        let page = "| a | held by |\n|---|---|\n| `not_this` | `root_this` `that_too` (`ROUNDS=2`) |\n| b | `cargo xtask bench load` |\n";
+        assert_eq!(witnesses(page), ["root_this", "that_too", "load"]);
+    }
 
     #[test]
     fn the_table_is_read() {

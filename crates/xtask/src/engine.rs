@@ -63,6 +63,11 @@ impl Engine {
         self.folder.join("docker.sock")
     }
 
+    /// Where everything of it lies.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Process id of the daemon.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

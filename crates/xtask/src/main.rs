@@ -19,9 +19,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   demo [--check]   install what is missing, build, run examples/realtime-pipeline and print its URL;
                    --check drives the page, checks the figures and takes everything down again
   test [FILTER]    install what the tests need and run them all
-  check            formatting, lints, the walls of ARCHITECTURE.md, file sizes
+  check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
-  bench [NAME]     ours and the peer in turn: run, load, memory, build
+  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build
 ";
 
 fn main() -> ExitCode {

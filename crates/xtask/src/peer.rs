@@ -64,6 +64,11 @@ impl Peer {
         command
     }
 
+    /// Where everything of it lies.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Resident KiB of dockerd and its containerd.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         let mark = self.folder.display().to_string();

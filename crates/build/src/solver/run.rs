@@ -12,7 +12,7 @@ use dhow_engine::{
     containers::Output,
     steps::{Step, StepMount, StepNetwork},
 };
-use dhow_oci::Digest;
+use dhow_oci::{Digest, image::ContainerConfig};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::{
     collections::BTreeMap,
@@ -56,23 +56,7 @@ impl Solver {
             let config = state.image.config.clone();
             let args = image::args(&command, &config);
             let network = self.network(network.as_deref(), instruction)?;
-            let privileged = match security.as_deref() {
-                None | Some("sandbox") => false,
-                Some("insecure") => {
-                    return Err(at(
-                        &self.request,
-                        instruction.line,
-                        "RUN --security=insecure needs an entitlement that this engine does not grant",
-                    ));
-                }
-                Some(other) => {
-                    return Err(at(
-                        &self.request,
-                        instruction.line,
-                        &format!("invalid security mode {other:?}"),
-                    ));
-                }
-            };
+            self.allowed(security.as_deref(), instruction)?;
             let build_args = self.build_args(state);
             let env = config.env.clone().unwrap_or_default();
             let mut key = Key::new("run")
@@ -82,24 +66,13 @@ impl Solver {
                 .list(build_args.iter().map(|(name, value)| format!("{name}={value}")))
                 .text(&config.user)
                 .text(&config.working_dir)
-                .text(&format!("{network:?} {privileged}"))
+                .text(&format!("{network:?}"))
                 .list(&self.request.extra_hosts);
             for mount in mounts {
                 key = self.mount_key(key, state, instruction, mount).await?;
             }
             let key = key.end();
-            let line = image::created_by(
-                &Kind::Run {
-                    command: command.clone(),
-                    mounts: Vec::new(),
-                    network: None,
-                    security: None,
-                    heredocs: Vec::new(),
-                },
-                "",
-                &config,
-                &build_args,
-            );
+            let line = created_by(&command, &config, &build_args);
             if let Some(record) = self.cached(&key) {
                 self.add(state, record.layer, &record.created, line);
                 return Ok((true, None));
@@ -126,7 +99,7 @@ impl Solver {
                 hostname: String::new(),
                 shm_size: self.request.shm_size,
                 resources: self.request.resources.clone(),
-                privileged,
+                privileged: false,
             };
             let (sender, output) = mpsc::channel(64);
             let (code, ()) =
@@ -151,6 +124,18 @@ impl Solver {
             Ok((false, result))
         }
         .boxed()
+    }
+
+    /// What `--security` asks for: nothing but the sandbox is granted.
+    fn allowed(&self, security: Option<&str>, instruction: &Instruction) -> Result<()> {
+        let refuse = |message: &str| Err(at(&self.request, instruction.line, message));
+        match security {
+            None | Some("sandbox") => Ok(()),
+            Some("insecure") => {
+                refuse("RUN --security=insecure needs an entitlement that this engine does not grant")
+            }
+            Some(other) => refuse(&format!("invalid security mode {other:?}")),
+        }
     }
 
     async fn relay(&self, id: u32, mut output: mpsc::Receiver<Output>) {
@@ -491,6 +476,22 @@ fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// The line of the image's history, of the command alone.
+fn created_by(
+    command: &CommandLine,
+    config: &ContainerConfig,
+    build_args: &BTreeMap<String, String>,
+) -> String {
+    let kind = Kind::Run {
+        command: command.clone(),
+        mounts: Vec::new(),
+        network: None,
+        security: None,
+        heredocs: Vec::new(),
+    };
+    image::created_by(&kind, "", config, build_args)
 }
 
 /// `RUN <<EOF`: the heredoc is the script; with a command before it, it is that command's input, as the shell reads it.

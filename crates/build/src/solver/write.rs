@@ -52,34 +52,7 @@ impl Solver {
                 || destination.is_empty()
                 || destination.ends_with("/.")
                 || destination == ".";
-            let mut inline = Vec::new();
-            for heredoc in &copy.heredocs {
-                let content = if heredoc.expand {
-                    words::expand_raw(&heredoc.content, self.graph.escape, &|name| self.variable(state, name))
-                        .map_err(|error| at(&self.request, line_number, &error))?
-                } else {
-                    heredoc.content.clone()
-                };
-                inline.push((heredoc.name.clone(), content.into_bytes()));
-            }
-            if copy.add {
-                let (urls, files): (Vec<_>, Vec<_>) = sources
-                    .into_iter()
-                    .partition(|source| source.starts_with("http://") || source.starts_with("https://"));
-                sources = files;
-                for url in urls {
-                    let checksum = copy
-                        .checksum
-                        .as_deref()
-                        .map(|text| self.expand(state, instruction, text))
-                        .transpose()?;
-                    inline.push(
-                        crate::fetch::fetch(&url, checksum.as_deref()).await.map_err(|error| {
-                            at(&self.request, line_number, &format!("ADD {url}: {error}"))
-                        })?,
-                    );
-                }
-            }
+            let inline = self.inline(state, instruction, copy, &mut sources).await?;
             let source = self.source(stage, copy.from.as_deref(), instruction.line).await?;
             let chown =
                 copy.chown.as_deref().map(|text| self.expand(state, instruction, text)).transpose()?;
@@ -124,6 +97,42 @@ impl Solver {
             self.write_job(state, instruction, source, job, line).await
         }
         .boxed()
+    }
+
+    /// What comes without a source: the heredocs, and the URLs of an ADD, which leave `sources`.
+    async fn inline(
+        &self,
+        state: &State,
+        instruction: &Instruction,
+        copy: &Copy,
+        sources: &mut Vec<String>,
+    ) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut inline = Vec::new();
+        for heredoc in &copy.heredocs {
+            let content = if heredoc.expand {
+                words::expand_raw(&heredoc.content, self.graph.escape, &|name| self.variable(state, name))
+                    .map_err(|error| at(&self.request, instruction.line, &error))?
+            } else {
+                heredoc.content.clone()
+            };
+            inline.push((heredoc.name.clone(), content.into_bytes()));
+        }
+        if copy.add {
+            let (urls, files): (Vec<_>, Vec<_>) = std::mem::take(sources)
+                .into_iter()
+                .partition(|source| source.starts_with("http://") || source.starts_with("https://"));
+            *sources = files;
+            for url in urls {
+                let checksum =
+                    copy.checksum.as_deref().map(|text| self.expand(state, instruction, text)).transpose()?;
+                inline.push(
+                    crate::fetch::fetch(&url, checksum.as_deref()).await.map_err(|error| {
+                        at(&self.request, instruction.line, &format!("ADD {url}: {error}"))
+                    })?,
+                );
+            }
+        }
+        Ok(inline)
     }
 
     fn write_job<'a>(

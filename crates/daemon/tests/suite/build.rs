@@ -49,16 +49,8 @@ fn id(daemon: &Daemon, context: &Context, flags: &[&str]) -> String {
     daemon.dhow(&["inspect", "-f", "{{.Id}}", "built"]).ok().to_owned()
 }
 
-#[test]
-fn root_build_stages_arguments_and_copies() {
-    if !is_root() {
-        return;
-    }
-    let daemon = Daemon::start();
-    let context = Context::new(
-        &daemon,
-        "stages",
-        r#"# syntax=docker/dockerfile:1
+/// Most of what a Dockerfile may say about stages, arguments, copies and the image's configuration.
+const STAGES: &str = r#"# syntax=docker/dockerfile:1
 ARG BASE=no-such-image
 ARG TAG=latest
 FROM ${BASE}:${TAG} AS tools
@@ -91,8 +83,15 @@ STOPSIGNAL SIGINT
 SHELL ["/bin/sh", "-ec"]
 ENTRYPOINT ["/bin/sh"]
 CMD ["-c", "id -un"]
-"#,
-    );
+"#;
+
+#[test]
+fn root_build_stages_arguments_and_copies() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let context = Context::new(&daemon, "stages", STAGES);
     context.write("one.txt", "1");
     context.write("two.txt", "2");
     context.write("folder/inner/file", "f");

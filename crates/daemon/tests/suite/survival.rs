@@ -2,6 +2,14 @@
 
 use super::lifecycle::eventually;
 use dhow_testkit::{Daemon, is_root};
+use std::{
+    collections::BTreeSet,
+    fs,
+    hash::BuildHasher as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 #[test]
 fn root_containers_outlive_the_daemon() {
@@ -91,6 +99,256 @@ fn root_kill_at_random_moments_loses_nothing() {
             daemon.dhow(&["rm", "-f", &name]).ok();
         }
         assert_eq!(daemon.dhow(&["ps", "--format", "{{.Names}}"]).ok(), "always", "round {round}");
+    }
+    daemon.finish();
+}
+
+fn rounds(usual: u32) -> u32 {
+    std::env::var("DHOW_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+fn entries(folder: &Path) -> BTreeSet<String> {
+    let list = fs::read_dir(folder).into_iter().flatten().flatten();
+    list.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What the engine holds on the machine right now, but for what differs between two equal engines.
+fn held(daemon: &Daemon, bridge: &str) -> BTreeSet<String> {
+    let mut held = BTreeSet::new();
+    let mut note = |what: &str, names: &BTreeSet<String>| {
+        held.extend(names.iter().map(|name| format!("{what} {name}")));
+    };
+    note("shim", &entries(&daemon.folder().join("run/shims")));
+    note("writable layer", &entries(&daemon.folder().join("data/containers")));
+    note("half-made", &entries(&daemon.folder().join("data/tmp")));
+    note("volume", &entries(&daemon.folder().join("data/volumes")));
+    note("port", &entries(&Path::new("/sys/class/net").join(bridge).join("brif")));
+    for hierarchy in entries(Path::new("/sys/fs/cgroup")) {
+        let parent = Path::new("/sys/fs/cgroup").join(&hierarchy).join(bridge);
+        let groups = fs::read_dir(parent).into_iter().flatten().flatten();
+        let groups = groups.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        note("cgroup", &groups.map(|e| e.path().to_string_lossy().into_owned()).collect());
+    }
+    let folder = daemon.folder().to_string_lossy().into_owned();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    note("mount", &mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect());
+    let table = Command::new("nft").args(["list", "table", "inet", bridge]).output().unwrap();
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    note("nft", &table.lines().filter(|line| line.contains(". 80 }")).map(str::to_owned).collect());
+    let mut shims = BTreeSet::new();
+    for process in entries(Path::new("/proc")) {
+        let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains(&format!("{folder}/run/shims/")) {
+            shims.insert(process);
+        }
+    }
+    note("process", &shims);
+    held
+}
+
+#[track_caller]
+fn wait_held(daemon: &Daemon, bridge: &str, wanted: &BTreeSet<String>, when: &str) {
+    let began = Instant::now();
+    loop {
+        let now = held(daemon, bridge);
+        if now == *wanted {
+            return;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{when}: too much {:#?}\ntoo little {:#?}",
+            now.difference(wanted).collect::<Vec<_>>(),
+            wanted.difference(&now).collect::<Vec<_>>()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn descriptors(daemon: &Daemon) -> usize {
+    entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))).len()
+}
+
+/// The daemon is killed in the middle of everything it can do. Afterwards it can be done again, and nothing is left of the first try.
+#[test]
+fn root_kill_in_the_middle_of_everything() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let bridge =
+        fs::read_dir("/sys/class/net").unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
+    let subnet = daemon.dhow(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{index .Options \"com.docker.network.bridge.name\"}}",
+        "bridge",
+    ]);
+    let bridge = bridge.into_iter().find(|name| subnet.ok() == name).expect("the bridge's link");
+    let tar = daemon.folder().join("busybox.tar").to_string_lossy().into_owned();
+    let context = daemon.folder().join("context");
+    fs::create_dir(&context).unwrap();
+    let project = daemon.folder().join("project");
+    fs::create_dir(&project).unwrap();
+    fs::write(project.join("compose.yaml"), "services:\n  a:\n    image: busybox\n    command: sleep 1000\n  b:\n    image: busybox\n    command: sleep 1000\n    depends_on: [a]\n").unwrap();
+    let project = project.join("compose.yaml").to_string_lossy().into_owned();
+    let context_text = context.to_string_lossy().into_owned();
+    daemon.dhow(&["run", "-d", "--name", "always", "busybox", "sleep", "10000"]).ok();
+    daemon.dhow(&["network", "create", "other"]).ok();
+    // every network has been used once: what is made on first use is there
+    daemon.dhow(&["run", "--rm", "--network", "other", "busybox", "true"]).ok();
+    daemon.dhow(&["volume", "prune", "-af"]).ok();
+    daemon.kill();
+    daemon.restart();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = held(&daemon, &bridge);
+    let fds = descriptors(&daemon);
+    let actions: &[(&[&str], &[&str])] = &[
+        (&[], &["create", "--name", "xx", "-v", "/data", "busybox", "true"]),
+        (&["create", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["start", "xx"]),
+        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["stop", "-t", "0", "xx"]),
+        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["rm", "-fv", "xx"]),
+        (
+            &["run", "-d", "--name", "xx", "busybox", "sleep", "1000"],
+            &["exec", "xx", "sh", "-c", "echo in; sleep 0.05"],
+        ),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["restart", "-t", "0", "xx"]),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["network", "connect", "other", "xx"]),
+        (
+            &["run", "-d", "--name", "xx", "--network", "other", "busybox", "sleep", "1000"],
+            &["network", "disconnect", "other", "xx"],
+        ),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["pause", "xx"]),
+        (
+            &[],
+            &["run", "--rm", "--name", "xx", "-v", "/data", "-p", "80", "busybox", "sh", "-c", "sleep 0.03"],
+        ),
+        (&[], &["import", &tar, "imported"]),
+        (&[], &["build", "-t", "built", "--no-cache", &context_text]),
+        (&[], &["compose", "-f", &project, "-p", "xx", "up", "-d"]),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["commit", "xx", "built"]),
+    ];
+    let random = std::collections::hash_map::RandomState::new();
+    for round in 0..rounds(u32::try_from(actions.len()).unwrap()) {
+        let (first, action) = actions[round as usize % actions.len()];
+        let when = format!("round {round}: {action:?}");
+        fs::write(
+            context.join("Dockerfile"),
+            format!("FROM busybox\nRUN echo {round} > /made; sleep 0.03\n"),
+        )
+        .unwrap();
+        if !first.is_empty() {
+            daemon.dhow(first).ok();
+        }
+        let mut child =
+            daemon.dhow_command(action).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(random.hash_one(round) % 90_000));
+        daemon.kill();
+        child.wait().unwrap();
+        daemon.restart();
+        let names = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+        let names: Vec<&str> = names.ok().lines().collect();
+        let unique: BTreeSet<&&str> = names.iter().collect();
+        assert_eq!(unique.len(), names.len(), "{when}: doubled in {names:?}");
+        assert_eq!(daemon.dhow(&["exec", "always", "echo", "here"]).ok(), "here", "{when}");
+        if names.contains(&"xx") && first.first() == Some(&"run") && action[0] != "rm" {
+            // whatever was cut short, it can be asked for again
+            let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
+            assert!(["running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
+        }
+        let again = daemon.dhow(action);
+        assert!(again.code >= 0, "{when}");
+        daemon.dhow(&["compose", "-f", &project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
+        let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+        for name in all.ok().lines().filter(|name| *name != "always") {
+            daemon.dhow(&["rm", "-fv", name]).ok();
+        }
+        for image in ["imported", "built"] {
+            drop(daemon.dhow(&["rmi", "-f", image]));
+        }
+        daemon.dhow(&["volume", "prune", "-af"]).ok();
+        wait_held(&daemon, &bridge, &before, &when);
+    }
+    let began = Instant::now();
+    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    daemon.finish();
+}
+
+fn parent_of(pid: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()
+}
+
+/// The shim is killed, while the daemon looks and while it does not.
+#[test]
+fn root_a_killed_shim_is_an_end_with_137() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let name = daemon.dhow(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{index .Options \"com.docker.network.bridge.name\"}}",
+        "bridge",
+    ]);
+    let bridge = name.ok().to_owned();
+    daemon.dhow(&["run", "--rm", "busybox", "true"]).ok();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = held(&daemon, &bridge);
+    for round in 0..6 {
+        daemon
+            .dhow(&[
+                "run",
+                "-d",
+                "--name",
+                "xx",
+                "-p",
+                "80",
+                "busybox",
+                "sh",
+                "-c",
+                "echo said; sleep 1000 & sleep 1000",
+            ])
+            .ok();
+        eventually(&daemon, &["logs", "xx"], |out| out == "said");
+        let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "xx"]).ok().to_owned();
+        let shim = parent_of(&pid);
+        let kill = || assert!(Command::new("kill").args(["-9", &shim]).status().unwrap().success());
+        match round % 3 {
+            0 => kill(),
+            1 => {
+                daemon.kill();
+                kill();
+                daemon.restart();
+            }
+            _ => {
+                kill();
+                daemon.kill();
+                daemon.restart();
+            }
+        }
+        let state = eventually(
+            &daemon,
+            &["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", "xx"],
+            |out| out.starts_with("exited"),
+        );
+        assert_eq!(state, "exited 137 0", "round {round}");
+        assert_eq!(daemon.dhow(&["logs", "xx"]).ok(), "said");
+        assert_eq!(daemon.dhow(&["start", "xx"]).ok(), "xx", "round {round}: it can be started again");
+        daemon.dhow(&["rm", "-f", "xx"]).ok();
+        wait_held(&daemon, &bridge, &before, &format!("round {round}"));
+        let gone = Instant::now();
+        // its processes died with it; whoever takes orphans on this machine reaps them
+        while fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| !text.contains("State:\tZ"))
+        {
+            assert!(gone.elapsed() < Duration::from_secs(5), "round {round}: {pid} lives");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
     daemon.finish();
 }

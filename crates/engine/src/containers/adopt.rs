@@ -48,6 +48,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
         }
     }
     sweep(shared, &known).await;
+    let below = shared.clone();
+    if let Err(failure) = blocking::run(move || below.net.forget_stale().map_err(Into::into)).await {
+        tracing::error!(%failure, "ports of containers that have ended are still published");
+    }
     for (keeper, state, mailbox) in revived {
         let state = boot(&keeper, state);
         tokio::spawn(async move {
@@ -136,6 +140,8 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     let state = match dhow_shim::read_exit(&dir) {
         Ok(exit) => bury(&mut keeper, exit, None).await,
         Err(_) if keeper.standing.starting && keeper.standing.pid == 0 => {
+            // its folder was made, its shim not yet
+            dismiss_at(dir).await;
             keeper.standing.starting = false;
             keeper.save_state();
             keeper.publish();

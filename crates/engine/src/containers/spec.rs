@@ -91,6 +91,8 @@ pub(crate) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub(crate) id: String,
+    /// The engine's cgroup, where the container names no other.
+    pub(crate) cgroup_parent: String,
     /// Host name inside.
     pub(crate) hostname: String,
     /// The command line.
@@ -395,7 +397,8 @@ pub(crate) fn build(spec: &Spec, facts: &Facts) -> Result<oci::Spec> {
     let mut rules = device_rules(spec, facts);
     rules.append(&mut resources.devices);
     resources.devices = rules;
-    let parent = if spec.host.cgroup_parent.is_empty() { "/dhow" } else { &spec.host.cgroup_parent };
+    let parent = &spec.host.cgroup_parent;
+    let parent = if parent.is_empty() { &facts.cgroup_parent } else { parent };
     let own_uts = !facts.join.contains_key("uts");
     Ok(oci::Spec {
         oci_version: "1.2.0".to_owned(),
@@ -449,6 +452,7 @@ mod tests {
     fn the_whole_thing() {
         let facts = Facts {
             id: "abc".into(),
+            cgroup_parent: "dhow".into(),
             hostname: "h".into(),
             args: vec!["sh".into()],
             kernel: (6, 1),

@@ -5,7 +5,7 @@ use super::{Done, Failure, Named};
 use crate::step::FsOption;
 use dhow_sys::mount::{Change, attr, mount_setattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fstat, statx};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fstat, fstatfs, statx};
 use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -94,6 +94,7 @@ pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
         let detail = "cannot mount a folder over a file or a file over a folder";
         return Err(Failure { step: "bind", object: target, errno: Errno::NOTDIR, detail });
     }
+    outside_proc(place.as_fd(), mount.as_fd(), bind.target)?;
     let change = Change { propagation: 0, ..bind.change };
     if change != Change::default() {
         mount_setattr(mount.as_fd(), false, change).named("bind", target)?;
@@ -103,6 +104,41 @@ pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
         mount_setattr(mount.as_fd(), true, all).named("bind", target)?;
     }
     attach(mount.as_fd(), place.as_fd()).named("bind", target)
+}
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Files of /proc that describe the machine, which lxcfs and the like replace.
+const REPLACEABLE: [&CStr; 11] = [
+    c"/proc/cpuinfo",
+    c"/proc/diskstats",
+    c"/proc/meminfo",
+    c"/proc/stat",
+    c"/proc/swaps",
+    c"/proc/uptime",
+    c"/proc/loadavg",
+    c"/proc/slabinfo",
+    c"/proc/net/dev",
+    c"/proc/sys/kernel/ns_last_pid",
+    c"/proc/sys/crypto/fips_enabled",
+];
+
+fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
+    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC))
+}
+
+/// Nothing is mounted over or inside the container's /proc, by whatever name: an image whose links lead there could hide its
+/// masks, and what the kernel is told through it (runc CVE-2019-16884). Another /proc may replace it.
+pub(super) fn outside_proc<'a>(place: BorrowedFd<'_>, mount: BorrowedFd<'_>, target: &'a CStr) -> Done<'a> {
+    let object = target.to_bytes();
+    if REPLACEABLE.contains(&target) || !is_proc(place).named("mount", object)? {
+        return Ok(());
+    }
+    if target == c"/proc" && is_proc(mount).named("mount", object)? {
+        return Ok(());
+    }
+    let detail = "nothing can be mounted inside /proc";
+    Err(Failure { step: "mount", object, errno: Errno::PERM, detail })
 }
 
 /// Attribute bits added to a mount that is already attached.

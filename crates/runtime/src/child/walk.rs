@@ -60,6 +60,9 @@ impl Walker {
                 let mount = filesystem(kind, source, options, *attributes)
                     .named("make file system", kind.to_bytes())?;
                 let place = self.place(kind, target)?;
+                if kind.as_c_str() != c"proc" {
+                    mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
+                }
                 attach_checked(verb, self.root()?, target, place.as_fd(), mount.as_fd())?;
                 let change = Change { propagation: *propagation, ..Change::default() };
                 if *propagation == 0 {

@@ -16,6 +16,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_masks_and_read_only", masks_and_read_only),
     ("root_no_descriptor_leaks", no_descriptor_leaks),
     ("root_hostile_images", hostile_images),
+    ("root_nothing_inside_proc", nothing_inside_proc),
     ("root_binds", binds),
     ("root_terminal", terminal),
     ("root_cgroup_limits_freeze_update_usage", cgroups),
@@ -175,6 +176,34 @@ fn hostile_images() {
         fs::remove_dir(&canary).unwrap();
         b.done();
     }
+}
+
+fn nothing_inside_proc() {
+    let mut b = Box::new(&["probe", "cat", "/proc/uptime"]);
+    let folder = b.dir.join("data");
+    fs::create_dir(&folder).unwrap();
+    let file = b.dir.join("file");
+    fs::write(&file, "a machine of nothing\n").unwrap();
+    let (folder, file) = (folder.to_str().unwrap().to_owned(), file.to_str().unwrap().to_owned());
+    std::os::unix::fs::symlink("/proc/1/environ", b.dir.join("lower/etc/hosts")).unwrap();
+    std::os::unix::fs::symlink("../proc/self", b.dir.join("lower/etc/self")).unwrap();
+    for (target, source) in
+        [("/proc", &folder), ("/proc/sys", &folder), ("/etc/self/attr", &folder), ("/etc/hosts", &file)]
+    {
+        b.spec.mounts.push(mount(target, "bind", source, &["rbind"]));
+        let error = b.run().err().unwrap();
+        assert!(error.detail.contains("inside /proc"), "{target}: {error}");
+        b.spec.mounts.pop();
+    }
+    b.spec.mounts.push(mount("/proc/acpi", "tmpfs", "tmpfs", &[]));
+    assert!(b.run().err().unwrap().detail.contains("inside /proc"));
+    b.spec.mounts.pop();
+    b.spec.mounts.push(mount("/proc/uptime", "bind", &file, &["bind"]));
+    assert_eq!(b.run().unwrap().out, "a machine of nothing\n");
+    b.spec.mounts.pop();
+    b.spec.mounts.push(mount("/proc", "bind", "/proc", &["rbind"]));
+    assert_ne!(b.run().unwrap().out, "");
+    b.done();
 }
 
 fn binds() {

@@ -73,6 +73,8 @@ fn detach() -> io::Result<OwnedFd> {
         Err(errno) => return Err(errno.into()),
     }
     rustix::process::chdir("/")?;
+    // Else its name would be the number of the descriptor that it was started from.
+    rustix::thread::set_name(c"dhow-shim")?;
     let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     // Nothing started from here may have the socket.

@@ -128,6 +128,7 @@ pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapsho
     let devices = if spec.host.privileged { host_devices() } else { devices(&spec.host.devices)? };
     let facts = spec::Facts {
         id: record.id.clone(),
+        cgroup_parent: shared.config.cgroup_parent(),
         hostname: hostname(shared, record),
         args,
         identity,

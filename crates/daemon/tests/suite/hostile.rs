@@ -1,0 +1,359 @@
+//! Containers, images and clients that want something of the host or of the daemon: they get nothing, and it lives on.
+
+use super::lifecycle::eventually;
+use dhow_testkit::{Daemon, is_root};
+use rustix::{
+    fd::OwnedFd,
+    fs::{CWD, Mode, OFlags, RenameFlags},
+};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::Stdio,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+fn folder(path: impl rustix::path::Arg) -> OwnedFd {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
+}
+
+/// A container nests folders deeper than any path can say. What walks them refuses or leaves them out; nothing overflows.
+#[test]
+fn root_folders_without_end_do_not_end_the_daemon() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    daemon.dhow(&["run", "-d", "--name", "deep", "busybox", "sleep", "1000"]).ok();
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "deep"]).ok().to_owned();
+    let mut at = folder(format!("/proc/{pid}/root/tmp"));
+    for _ in 0..4000 {
+        rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+        at = rustix::fs::openat(&at, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    drop(at);
+    daemon.dhow(&["diff", "deep"]).fails(1, "name too long");
+    daemon.dhow(&["commit", "deep", "deep:1"]).fails(1, "name too long");
+    daemon.dhow(&["ps", "-s"]).ok();
+    daemon.dhow(&["system", "df"]).ok();
+    for args in [&["export", "-o", "/dev/null", "deep"][..], &["cp", "deep:/tmp", "-"]] {
+        assert_ne!(daemon.dhow(args).code, 0, "{args:?} cannot have it all");
+    }
+    assert_eq!(daemon.dhow(&["exec", "deep", "echo", "lives"]).ok(), "lives");
+    daemon.dhow(&["rm", "-f", "deep"]).ok();
+    daemon.finish();
+}
+
+/// Swaps `tmp/swap` of a container between a folder and a link to the host's folder while it is copied in and out.
+#[test]
+fn root_cp_is_never_led_out_by_a_swap() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let canary = daemon.folder().join("canary");
+    fs::create_dir(&canary).unwrap();
+    fs::write(canary.join("file"), "the host's").unwrap();
+    let source = daemon.folder().join("file");
+    fs::write(&source, "from outside").unwrap();
+    daemon.dhow(&["run", "-d", "--name", "swapper", "busybox", "sleep", "1000"]).ok();
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "swapper"]).ok().to_owned();
+    let tmp = format!("/proc/{pid}/root/tmp");
+    fs::create_dir_all(format!("{tmp}/swap")).unwrap();
+    fs::write(format!("{tmp}/swap/file"), "the container's").unwrap();
+    symlink(&canary, format!("{tmp}/link")).unwrap();
+    fs::write(format!("{tmp}/plain"), "the container's").unwrap();
+    symlink(canary.join("file"), format!("{tmp}/other")).unwrap();
+    // a FIFO is never opened for reading: nobody would write
+    rustix::fs::mknodat(CWD, format!("{tmp}/fifo"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let at = folder(tmp.as_str());
+            let swap = |one: &str, two: &str| {
+                rustix::fs::renameat_with(&at, one, &at, two, RenameFlags::EXCHANGE).unwrap();
+            };
+            let mut round = 0u32;
+            while !done.load(Ordering::Relaxed) {
+                swap("swap", "link");
+                swap("plain", "other");
+                if round.is_multiple_of(3) {
+                    swap("plain", "fifo");
+                    swap("plain", "fifo");
+                }
+                round += 1;
+            }
+        });
+        let began = Instant::now();
+        let source = source.to_str().unwrap();
+        let mut round = 0;
+        while began.elapsed() < Duration::from_secs(4) {
+            round += 1;
+            let out = daemon.folder().join(format!("out{round}"));
+            drop(daemon.dhow(&["cp", source, "swapper:/tmp/swap/file"]));
+            drop(daemon.dhow(&["cp", source, "swapper:/tmp/swap/new"]));
+            drop(daemon.dhow(&["cp", "swapper:/tmp/swap/file", out.to_str().unwrap()]));
+            let read = fs::read_to_string(&out).unwrap_or_default();
+            assert!(!read.contains("the host's"), "round {round}: {read}");
+            let tar = daemon.dhow(&["cp", "swapper:/tmp", "-"]);
+            assert!(!tar.out.contains("the host's"), "round {round}");
+            assert_eq!(fs::read_to_string(canary.join("file")).unwrap(), "the host's", "round {round}");
+            assert_eq!(fs::read_dir(&canary).unwrap().count(), 1, "round {round}");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    daemon.finish();
+}
+
+#[test]
+fn root_names_that_are_no_text_are_copied() {
+    use std::os::unix::ffi::OsStrExt as _;
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    daemon
+        .dhow(&[
+            "run",
+            "-d",
+            "--name",
+            "bytes",
+            "busybox",
+            "sh",
+            "-c",
+            "mkdir /b; echo x > \"/b/$(printf 'a\\377')\"; sleep 1000",
+        ])
+        .ok();
+    eventually(&daemon, &["exec", "bytes", "ls", "/b"], |out| !out.is_empty());
+    let out = daemon.folder().join("out.tar");
+    daemon.dhow(&["export", "-o", out.to_str().unwrap(), "bytes"]).ok();
+    let tar = fs::read(&out).unwrap();
+    let wanted = std::ffi::OsStr::from_bytes(b"b/a\xff").as_bytes();
+    assert!(tar.windows(wanted.len()).any(|window| window == wanted));
+    daemon.finish();
+}
+
+/// Nothing of the daemon, the shim or the builder is open in a container, and no working directory finds it (CVE-2024-21626).
+#[test]
+fn root_no_descriptor_leaks_into_containers() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let count = "n=0; for f in /proc/self/fd/*; do n=$((n+1)); done; echo $n";
+    daemon.dhow(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    // 0, 1, 2 and the folder itself, which the shell reads
+    assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "sh", "-c", count]).ok(), "4");
+    assert_eq!(daemon.dhow(&["exec", "box", "sh", "-c", count]).ok(), "4");
+    for number in 3..20 {
+        let place = format!("/proc/self/fd/{number}");
+        let looks = "cat /proc/self/cwd/../../../../etc/hostname; pwd";
+        for args in [
+            &["run", "--rm", "-w", &place, "busybox", "sh", "-c", looks][..],
+            &["exec", "-w", &place, "box", "sh", "-c", looks],
+        ] {
+            let ran = daemon.dhow(args);
+            assert_ne!(ran.code, 0, "{}: {}", ran.command, ran.out);
+        }
+        let context = daemon.folder().join(format!("context{number}"));
+        fs::create_dir(&context).unwrap();
+        fs::write(
+            context.join("Dockerfile"),
+            format!("FROM busybox\nWORKDIR {place}\nRUN cat ../../../../../etc/hostname\n"),
+        )
+        .unwrap();
+        assert_ne!(daemon.dhow(&["build", context.to_str().unwrap()]).code, 0, "{place}");
+    }
+    daemon.finish();
+}
+
+/// Images whose folders and files are links to the host's: resolved inside the image or refused, and the host is untouched.
+#[test]
+fn root_links_in_an_image_do_not_reach_the_host() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let canary = daemon.folder().join("canary");
+    fs::create_dir(&canary).unwrap();
+    fs::write(canary.join("file"), "the host's").unwrap();
+    let far = format!("../../../../../../../..{}", canary.display());
+    let base = daemon.folder().join("base");
+    fs::create_dir(&base).unwrap();
+    let unpacked = std::process::Command::new("tar")
+        .arg("-xf")
+        .arg(daemon.folder().join("busybox.tar"))
+        .arg("-C")
+        .arg(&base)
+        .status();
+    assert!(unpacked.unwrap().success());
+    let links: [(&str, &str); 12] = [
+        ("dev", ""),
+        ("proc", ""),
+        ("sys", ""),
+        ("etc", ""),
+        ("run", ""),
+        ("dev/pts", ""),
+        ("dev/shm", ""),
+        ("dev/null", "/file"),
+        ("etc/hosts", "/file"),
+        ("etc/resolv.conf", "/new"),
+        ("etc/hostname", "/file"),
+        ("etc/passwd", "/file"),
+    ];
+    for (n, (name, file)) in links.into_iter().enumerate() {
+        for target in [format!("{}{file}", canary.display()), format!("{far}{file}")] {
+            let place = base.join(name);
+            let kept = base.join("kept");
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            let was = fs::symlink_metadata(&place).is_ok();
+            if was {
+                fs::rename(&place, &kept).unwrap();
+            }
+            symlink(&target, &place).unwrap();
+            let tar = daemon.folder().join("image.tar");
+            let packed =
+                std::process::Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&base).arg(".").status();
+            assert!(packed.unwrap().success());
+            let image = format!("hostile:{n}");
+            daemon.dhow(&["import", tar.to_str().unwrap(), &image]).ok();
+            for args in [
+                &["run", "--rm", &image, "/bin/cat", "/etc/hosts", "/etc/hostname", "/etc/passwd"][..],
+                &["run", "--rm", "-v", "/dev/x", "-v", "/etc/y", "-u", "root", "-t", &image, "/bin/true"],
+            ] {
+                let ran = daemon.dhow(args);
+                assert!(
+                    !ran.out.contains("the host's") && !ran.err.contains("the host's"),
+                    "{name}: {ran:?}"
+                );
+            }
+            assert_eq!(fs::read_to_string(canary.join("file")).unwrap(), "the host's", "{name}");
+            assert_eq!(fs::read_dir(&canary).unwrap().count(), 1, "{name}");
+            fs::remove_file(&place).unwrap();
+            if was {
+                fs::rename(&kept, &place).unwrap();
+            }
+        }
+    }
+    daemon.finish();
+}
+
+/// `COPY` of a link in the context, of a link in a stage, of cache ids and bind sources with `..`.
+#[test]
+fn root_a_build_reads_nothing_of_the_host() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let secret = daemon.folder().join("secret");
+    fs::write(&secret, "the host's").unwrap();
+    let context = daemon.folder().join("context");
+    fs::create_dir(&context).unwrap();
+    symlink(&secret, context.join("link")).unwrap();
+    symlink(daemon.folder(), context.join("folder")).unwrap();
+    let far = format!("../../../../../../../../..{}", daemon.folder().display());
+    symlink(&far, context.join("far")).unwrap();
+    let folder = daemon.folder().display();
+    for copy in [
+        "COPY link /x".to_owned(),
+        "COPY folder/secret /x".to_owned(),
+        "COPY far/secret /x".to_owned(),
+        format!("COPY {folder}/secret /x"),
+        "COPY ../secret /x".to_owned(),
+        format!("RUN ln -s {folder} /l; ln -s {far} /m\nFROM busybox\nCOPY --from=0 /l/secret /x"),
+        format!("RUN ln -s {folder} /l; ln -s {far} /m\nFROM busybox\nCOPY --from=0 /m/secret /x"),
+        "RUN --mount=type=bind,source=../,target=/b cp /b/secret /x".to_owned(),
+        "RUN --mount=type=bind,source=far,target=/b cp /b/secret /x".to_owned(),
+        "RUN --mount=type=cache,id=../../../../..,target=/b find /b -name secret | grep . && cp /b/secret /x"
+            .to_owned(),
+        "ADD link /x".to_owned(),
+    ] {
+        fs::write(context.join("Dockerfile"), format!("FROM busybox\n{copy}\nRUN cat /x/* /x || true\n"))
+            .unwrap();
+        let ran = daemon.dhow(&["build", context.to_str().unwrap()]);
+        assert!(!ran.out.contains("the host's") && !ran.err.contains("the host's"), "{copy}: {ran:?}");
+    }
+    daemon.finish();
+}
+
+/// The shim's program cannot be written through /proc/PID/exe (CVE-2019-5736).
+#[test]
+fn root_the_shim_is_not_overwritten() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let shim =
+        Path::new(&format!("/proc/{}/exe", daemon.pid())).canonicalize().unwrap().with_file_name("dhow-shim");
+    let before = fs::read(&shim).unwrap();
+    let attack = "while true; do for p in /proc/[0-9]*/exe; do case $p in /proc/1/exe) ;; *) (echo x > $p) 2>/dev/null && echo WROTE;; esac; done; done";
+    daemon.dhow(&["run", "-d", "--privileged", "--name", "attacker", "busybox", "sh", "-c", attack]).ok();
+    for _ in 0..20 {
+        drop(daemon.dhow(&["exec", "attacker", "/proc/self/exe"]));
+        daemon.dhow(&["exec", "attacker", "true"]).ok();
+    }
+    drop(daemon.dhow(&["run", "--rm", "--entrypoint", "/proc/self/exe", "busybox"]));
+    assert_eq!(fs::read(&shim).unwrap(), before);
+    daemon.dhow(&["run", "--rm", "busybox", "true"]).ok();
+    daemon.finish();
+}
+
+/// One container that hangs does not hang the others.
+#[test]
+fn root_a_stuck_container_holds_nobody_up() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    for name in ["stuck", "frozen", "fine"] {
+        daemon.dhow(&["run", "-d", "--name", name, "busybox", "sleep", "1000"]).ok();
+    }
+    daemon.dhow(&["pause", "frozen"]).ok();
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "stuck"]).ok().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    let signal = |name: &str| {
+        assert!(std::process::Command::new("kill").args([name, &shim]).status().unwrap().success());
+    };
+    signal("-STOP");
+    // these wait for the shim; nobody waits for them
+    let mut waiting: Vec<_> =
+        [&["stop", "-t", "1", "stuck"][..], &["exec", "stuck", "true"], &["rm", "-f", "stuck"]]
+            .into_iter()
+            .map(|args| {
+                daemon
+                    .dhow_command(args)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    for args in [
+        &["ps", "-a"][..],
+        &["ps", "-s"],
+        &["inspect", "stuck"],
+        &["inspect", "fine"],
+        &["exec", "fine", "true"],
+        &["run", "--rm", "busybox", "true"],
+        &["info"],
+        &["network", "inspect", "bridge"],
+        &["system", "df"],
+        &["logs", "stuck"],
+        &["stop", "-t", "0", "fine"],
+    ] {
+        let began = Instant::now();
+        daemon.dhow(args).ok();
+        assert!(began.elapsed() < Duration::from_secs(3), "{args:?} took {:?}", began.elapsed());
+    }
+    signal("-CONT");
+    for child in &mut waiting {
+        child.wait().unwrap();
+    }
+    daemon.dhow(&["inspect", "stuck"]).fails(1, "No such object");
+    daemon.finish();
+}
