@@ -168,6 +168,47 @@ fn descriptors(daemon: &Daemon) -> usize {
     entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))).len()
 }
 
+fn no_more_descriptors(daemon: &Daemon, before: usize) {
+    let began = Instant::now();
+    while descriptors(daemon) > before && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let now = descriptors(daemon);
+    assert!(now <= before, "{now} descriptors, {before} before");
+}
+
+/// The default bridge's link, which is also the name of the instance's table and cgroup.
+fn bridge_of(daemon: &Daemon) -> String {
+    let format = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    daemon.dhow(&["network", "inspect", "-f", format, "bridge"]).ok().to_owned()
+}
+
+/// Every container is there once, what ran runs, and `xx` is there if it was there before.
+fn nothing_lost(daemon: &Daemon, made: bool, when: &str) {
+    let names = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+    let names: Vec<&str> = names.ok().lines().collect();
+    let unique: BTreeSet<&&str> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "{when}: doubled in {names:?}");
+    assert_eq!(daemon.dhow(&["exec", "always", "echo", "here"]).ok(), "here", "{when}");
+    if made {
+        let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
+        assert!(["created", "running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
+    }
+}
+
+/// Removes whatever a round made.
+fn tidy(daemon: &Daemon, project: &str) {
+    daemon.dhow(&["compose", "-f", project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
+    let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+    for name in all.ok().lines().filter(|name| *name != "always") {
+        daemon.dhow(&["rm", "-fv", name]).ok();
+    }
+    for image in ["imported", "built"] {
+        drop(daemon.dhow(&["rmi", "-f", image]));
+    }
+    daemon.dhow(&["volume", "prune", "-af"]).ok();
+}
+
 /// The daemon is killed in the middle of everything it can do. Afterwards it can be done again, and nothing is left of the first try.
 #[test]
 fn root_kill_in_the_middle_of_everything() {
@@ -175,16 +216,7 @@ fn root_kill_in_the_middle_of_everything() {
         return;
     }
     let mut daemon = Daemon::start();
-    let bridge =
-        fs::read_dir("/sys/class/net").unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
-    let subnet = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = bridge.into_iter().find(|name| subnet.ok() == name).expect("the bridge's link");
+    let bridge = bridge_of(&daemon);
     let tar = daemon.folder().join("busybox.tar").to_string_lossy().into_owned();
     let context = daemon.folder().join("context");
     fs::create_dir(&context).unwrap();
@@ -246,34 +278,13 @@ fn root_kill_in_the_middle_of_everything() {
         daemon.kill();
         child.wait().unwrap();
         daemon.restart();
-        let names = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
-        let names: Vec<&str> = names.ok().lines().collect();
-        let unique: BTreeSet<&&str> = names.iter().collect();
-        assert_eq!(unique.len(), names.len(), "{when}: doubled in {names:?}");
-        assert_eq!(daemon.dhow(&["exec", "always", "echo", "here"]).ok(), "here", "{when}");
-        if names.contains(&"xx") && first.first() == Some(&"run") && action[0] != "rm" {
-            // whatever was cut short, it can be asked for again
-            let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
-            assert!(["running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
-        }
+        nothing_lost(&daemon, !first.is_empty() && action[0] != "rm", &when);
         let again = daemon.dhow(action);
         assert!(again.code >= 0, "{when}");
-        daemon.dhow(&["compose", "-f", &project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
-        let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
-        for name in all.ok().lines().filter(|name| *name != "always") {
-            daemon.dhow(&["rm", "-fv", name]).ok();
-        }
-        for image in ["imported", "built"] {
-            drop(daemon.dhow(&["rmi", "-f", image]));
-        }
-        daemon.dhow(&["volume", "prune", "-af"]).ok();
+        tidy(&daemon, &project);
         wait_held(&daemon, &bridge, &before, &when);
     }
-    let began = Instant::now();
-    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    no_more_descriptors(&daemon, fds);
     daemon.finish();
 }
 
@@ -289,14 +300,7 @@ fn root_a_killed_shim_is_an_end_with_137() {
         return;
     }
     let mut daemon = Daemon::start();
-    let name = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = name.ok().to_owned();
+    let bridge = bridge_of(&daemon);
     daemon.dhow(&["run", "--rm", "busybox", "true"]).ok();
     std::thread::sleep(Duration::from_millis(300));
     let before = held(&daemon, &bridge);
@@ -360,14 +364,7 @@ fn root_a_failed_start_leaves_the_machine_as_it_was() {
         return;
     }
     let daemon = Daemon::start();
-    let name = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = name.ok().to_owned();
+    let bridge = bridge_of(&daemon);
     daemon.dhow(&["run", "-d", "--name", "holder", "-p", "80", "busybox", "sleep", "1000"]).ok();
     let taken = daemon.dhow(&["port", "holder", "80"]).ok().lines().next().unwrap().to_owned();
     let taken = taken.rsplit(':').next().unwrap().to_owned();
@@ -409,11 +406,7 @@ fn root_a_failed_start_leaves_the_machine_as_it_was() {
             wait_held(&daemon, &bridge, &before, &ran.command);
         }
     }
-    let began = Instant::now();
-    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    no_more_descriptors(&daemon, fds);
     assert_eq!(daemon.dhow(&["exec", "holder", "echo", "here"]).ok(), "here");
     daemon.finish();
 }
