@@ -168,43 +168,45 @@ fn descriptors(daemon: &Daemon) -> usize {
     entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))).len()
 }
 
-/// What is made first, then what the kill comes into. `TAR`, `CONTEXT` and `PROJECT` stand for files.
-const ACTIONS: &[(&[&str], &[&str])] = &[
-    (&[], &["create", "--name", "xx", "-v", "/data", "busybox", "true"]),
-    (&["create", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["start", "xx"]),
-    (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["stop", "-t", "0", "xx"]),
-    (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["rm", "-fv", "xx"]),
-    (
-        &["run", "-d", "--name", "xx", "busybox", "sleep", "1000"],
-        &["exec", "xx", "sh", "-c", "echo in; sleep 0.05"],
-    ),
-    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["restart", "-t", "0", "xx"]),
-    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["network", "connect", "other", "xx"]),
-    (
-        &["run", "-d", "--name", "xx", "--network", "other", "busybox", "sleep", "1000"],
-        &["network", "disconnect", "other", "xx"],
-    ),
-    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["pause", "xx"]),
-    (&[], &["run", "--rm", "--name", "xx", "-v", "/data", "-p", "80", "busybox", "sh", "-c", "sleep 0.03"]),
-    (&[], &["import", "TAR", "imported"]),
-    (&[], &["build", "-t", "built", "--no-cache", "CONTEXT"]),
-    (&[], &["compose", "-f", "PROJECT", "-p", "xx", "up", "-d"]),
-    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["commit", "xx", "built"]),
-];
+fn no_more_descriptors(daemon: &Daemon, before: usize) {
+    let began = Instant::now();
+    while descriptors(daemon) > before && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let now = descriptors(daemon);
+    assert!(now <= before, "{now} descriptors, {before} before");
+}
 
-fn filled<'a>(arg: &'a str, tar: &'a str, context: &'a str, project: &'a str) -> &'a str {
-    match arg {
-        "TAR" => tar,
-        "CONTEXT" => context,
-        "PROJECT" => project,
-        other => other,
+/// The default bridge's link, which is also the name of the instance's table and cgroup.
+fn bridge_of(daemon: &Daemon) -> String {
+    let format = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    daemon.dhow(&["network", "inspect", "-f", format, "bridge"]).ok().to_owned()
+}
+
+/// Every container is there once, what ran runs, and `xx` is there if it was there before.
+fn nothing_lost(daemon: &Daemon, made: bool, when: &str) {
+    let names = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+    let names: Vec<&str> = names.ok().lines().collect();
+    let unique: BTreeSet<&&str> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "{when}: doubled in {names:?}");
+    assert_eq!(daemon.dhow(&["exec", "always", "echo", "here"]).ok(), "here", "{when}");
+    if made {
+        let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
+        assert!(["created", "running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
     }
 }
 
-/// The link of the default bridge.
-fn bridge_of(daemon: &Daemon) -> String {
-    let option = "{{index .Options \"com.docker.network.bridge.name\"}}";
-    daemon.dhow(&["network", "inspect", "-f", option, "bridge"]).ok().to_owned()
+/// Removes whatever a round made.
+fn tidy(daemon: &Daemon, project: &str) {
+    daemon.dhow(&["compose", "-f", project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
+    let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
+    for name in all.ok().lines().filter(|name| *name != "always") {
+        daemon.dhow(&["rm", "-fv", name]).ok();
+    }
+    for image in ["imported", "built"] {
+        drop(daemon.dhow(&["rmi", "-f", image]));
+    }
+    daemon.dhow(&["volume", "prune", "-af"]).ok();
 }
 
 /// The daemon is killed in the middle of everything it can do. Afterwards it can be done again, and nothing is left of the first try.
@@ -233,11 +235,35 @@ fn root_kill_in_the_middle_of_everything() {
     std::thread::sleep(Duration::from_millis(300));
     let before = held(&daemon, &bridge);
     let fds = descriptors(&daemon);
+    let actions: &[(&[&str], &[&str])] = &[
+        (&[], &["create", "--name", "xx", "-v", "/data", "busybox", "true"]),
+        (&["create", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["start", "xx"]),
+        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["stop", "-t", "0", "xx"]),
+        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["rm", "-fv", "xx"]),
+        (
+            &["run", "-d", "--name", "xx", "busybox", "sleep", "1000"],
+            &["exec", "xx", "sh", "-c", "echo in; sleep 0.05"],
+        ),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["restart", "-t", "0", "xx"]),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["network", "connect", "other", "xx"]),
+        (
+            &["run", "-d", "--name", "xx", "--network", "other", "busybox", "sleep", "1000"],
+            &["network", "disconnect", "other", "xx"],
+        ),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["pause", "xx"]),
+        (
+            &[],
+            &["run", "--rm", "--name", "xx", "-v", "/data", "-p", "80", "busybox", "sh", "-c", "sleep 0.03"],
+        ),
+        (&[], &["import", &tar, "imported"]),
+        (&[], &["build", "-t", "built", "--no-cache", &context_text]),
+        (&[], &["compose", "-f", &project, "-p", "xx", "up", "-d"]),
+        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["commit", "xx", "built"]),
+    ];
     let random = std::collections::hash_map::RandomState::new();
-    for round in 0..rounds(u32::try_from(ACTIONS.len()).unwrap()) {
-        let (first, action) = ACTIONS[round as usize % ACTIONS.len()];
+    for round in 0..rounds(u32::try_from(actions.len()).unwrap()) {
+        let (first, action) = actions[round as usize % actions.len()];
         let when = format!("round {round}: {action:?}");
-        let action: Vec<&str> = action.iter().map(|arg| filled(arg, &tar, &context_text, &project)).collect();
         fs::write(
             context.join("Dockerfile"),
             format!("FROM busybox\nRUN echo {round} > /made; sleep 0.03\n"),
@@ -247,39 +273,18 @@ fn root_kill_in_the_middle_of_everything() {
             daemon.dhow(first).ok();
         }
         let mut child =
-            daemon.dhow_command(&action).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            daemon.dhow_command(action).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(random.hash_one(round) % 90_000));
         daemon.kill();
         child.wait().unwrap();
         daemon.restart();
-        let names = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
-        let names: Vec<&str> = names.ok().lines().collect();
-        let unique: BTreeSet<&&str> = names.iter().collect();
-        assert_eq!(unique.len(), names.len(), "{when}: doubled in {names:?}");
-        assert_eq!(daemon.dhow(&["exec", "always", "echo", "here"]).ok(), "here", "{when}");
-        if names.contains(&"xx") && first.first() == Some(&"run") && action[0] != "rm" {
-            // whatever was cut short, it can be asked for again
-            let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
-            assert!(["running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
-        }
-        let again = daemon.dhow(&action);
+        nothing_lost(&daemon, !first.is_empty() && action[0] != "rm", &when);
+        let again = daemon.dhow(action);
         assert!(again.code >= 0, "{when}");
-        daemon.dhow(&["compose", "-f", &project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
-        let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
-        for name in all.ok().lines().filter(|name| *name != "always") {
-            daemon.dhow(&["rm", "-fv", name]).ok();
-        }
-        for image in ["imported", "built"] {
-            drop(daemon.dhow(&["rmi", "-f", image]));
-        }
-        daemon.dhow(&["volume", "prune", "-af"]).ok();
+        tidy(&daemon, &project);
         wait_held(&daemon, &bridge, &before, &when);
     }
-    let began = Instant::now();
-    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    no_more_descriptors(&daemon, fds);
     daemon.finish();
 }
 
@@ -359,14 +364,7 @@ fn root_a_failed_start_leaves_the_machine_as_it_was() {
         return;
     }
     let daemon = Daemon::start();
-    let name = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = name.ok().to_owned();
+    let bridge = bridge_of(&daemon);
     daemon.dhow(&["run", "-d", "--name", "holder", "-p", "80", "busybox", "sleep", "1000"]).ok();
     let taken = daemon.dhow(&["port", "holder", "80"]).ok().lines().next().unwrap().to_owned();
     let taken = taken.rsplit(':').next().unwrap().to_owned();
@@ -408,11 +406,7 @@ fn root_a_failed_start_leaves_the_machine_as_it_was() {
             wait_held(&daemon, &bridge, &before, &ran.command);
         }
     }
-    let began = Instant::now();
-    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    no_more_descriptors(&daemon, fds);
     assert_eq!(daemon.dhow(&["exec", "holder", "echo", "here"]).ok(), "here");
     daemon.finish();
 }

@@ -22,7 +22,7 @@ impl Snapshot {
             let upper = tree::open(&self.upper)?;
             let lowers = self.lowers.iter().map(|path| tree::open(path)).collect::<io::Result<Vec<_>>>()?;
             let mut walk = Walk { lowers: &lowers, found: BTreeMap::new() };
-            walk.folder(upper.as_fd(), b"")?;
+            walk.folder(upper.as_fd(), b"", false)?;
             Ok(walk.found)
         };
         let found = walk().at("compare snapshot", self.id.clone())?;
@@ -38,12 +38,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+    /// `new`: the layers have no such folder, so nothing in it either.
+    fn folder(&mut self, dir: BorrowedFd<'_>, path: &[u8], new: bool) -> io::Result<()> {
         tree::within(path)?;
         for name in tree::names(dir)? {
             let inner = [path, b"/", name.to_bytes()].concat();
             let stat = tree::stat(dir, &name)?;
-            let below = lookup::find(self.lowers, &inner)?;
+            let below = if new { lookup::Found::Nothing } else { lookup::find(self.lowers, &inner)? };
             let existed = !matches!(below, lookup::Found::Nothing);
             if tree::is_whiteout(&stat) {
                 if existed {
@@ -63,7 +64,7 @@ impl Walk<'_> {
                 if existed && lookup::is_opaque(&opened)? {
                     self.deleted_below(&opened, &inner)?;
                 }
-                self.folder(opened.as_fd(), &inner)?;
+                self.folder(opened.as_fd(), &inner, !existed)?;
             }
         }
         Ok(())
@@ -93,7 +94,10 @@ impl Walk<'_> {
     fn note(&mut self, path: Vec<u8>, kind: u8) {
         let mut end = path.len();
         while let Some(at) = path[..end].iter().rposition(|&b| b == b'/').filter(|&at| at > 0) {
-            self.found.entry(path[..at].to_vec()).or_insert(MODIFIED);
+            if self.found.contains_key(&path[..at]) {
+                break; // and with it those above
+            }
+            self.found.insert(path[..at].to_vec(), MODIFIED);
             end = at;
         }
         self.found.insert(path, kind);
