@@ -351,3 +351,68 @@ fn root_a_killed_shim_is_an_end_with_137() {
     }
     daemon.finish();
 }
+
+/// Each step of a start fails once: one sentence that names the thing, and the machine is as it was.
+#[test]
+fn root_a_failed_start_leaves_the_machine_as_it_was() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let name = daemon.dhow(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{index .Options \"com.docker.network.bridge.name\"}}",
+        "bridge",
+    ]);
+    let bridge = name.ok().to_owned();
+    daemon.dhow(&["run", "-d", "--name", "holder", "-p", "80", "busybox", "sleep", "1000"]).ok();
+    let taken = daemon.dhow(&["port", "holder", "80"]).ok().lines().next().unwrap().to_owned();
+    let taken = taken.rsplit(':').next().unwrap().to_owned();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let hosts = listener.local_addr().unwrap().port().to_string();
+    daemon.dhow(&["run", "--rm", "-p", "80", "busybox", "true"]).ok();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = held(&daemon, &bridge);
+    let fds = descriptors(&daemon);
+    let (taken, hosts) = (format!("{taken}:80"), format!("{hosts}:80"));
+    let cases: &[(&[&str], &str)] = &[
+        (&["--mount", "type=bind,source=/no/such/thing,target=/x", "busybox"], "/no/such/thing"),
+        (&["-u", "stranger", "busybox"], "stranger"),
+        (&["-w", "/bin/busybox", "busybox"], "/bin/busybox"),
+        (&["busybox", "no-such-program"], "no-such-program"),
+        (&["-p", "80", "busybox", "/etc"], "/etc"),
+        (&["-p", &taken, "busybox"], "port is already allocated"),
+        (&["-p", &hosts, "busybox"], "address already in use"),
+        (&["-p", "81", "-p", &hosts, "busybox"], "address already in use"),
+        (&["--device", "/dev/no-such", "busybox"], "/dev/no-such"),
+        (&["--sysctl", "net.ipv4.no_such=1", "busybox"], "no_such"),
+        (&["--sysctl", "net.ipv4.ip_forward=many", "busybox"], "ip_forward"),
+        (&["--cpuset-cpus", "4000", "busybox"], "pus"),
+        (&["--tmpfs", "/x:size=lots", "busybox"], "tmpfs"),
+        (&["-v", "/etc/hostname:/etc", "busybox"], "/etc"),
+        (&["-v", "/tmp:/proc/sys", "busybox"], "inside /proc"),
+        (&["--network", "nowhere", "busybox"], "nowhere"),
+        (&["--network", "container:nobody", "busybox"], "nobody"),
+        (&["--cgroup-parent", "../up", "busybox"], "cgroup"),
+        (&["--memory", "1k", "busybox"], "6MB"),
+        (&["--entrypoint", "/etc/passwd", "-p", "82", "-v", "/data", "busybox"], "/etc/passwd"),
+    ];
+    for (args, says) in cases {
+        for detached in [&["run", "--rm"][..], &["run", "-d", "--name", "failing"]] {
+            let ran = daemon.dhow(&[detached, args].concat());
+            assert!((125..=127).contains(&ran.code), "{}: {} {}{}", ran.command, ran.code, ran.out, ran.err);
+            assert!(ran.err.contains(says), "{}: {}", ran.command, ran.err);
+            drop(daemon.dhow(&["rm", "-fv", "failing"]));
+            wait_held(&daemon, &bridge, &before, &ran.command);
+        }
+    }
+    let began = Instant::now();
+    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    assert_eq!(daemon.dhow(&["exec", "holder", "echo", "here"]).ok(), "here");
+    daemon.finish();
+}
