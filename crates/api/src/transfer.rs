@@ -71,6 +71,27 @@ async fn pull(call: Call, platform: Option<Platform>) -> Reply {
     progress_stream(work, seen).await
 }
 
+/// How work begins: with the first thing it tells, or, if it ends without a word, with its result; then a failure is an error of its own.
+pub(crate) async fn opening<P, T>(
+    work: &mut (impl Future<Output = dhow_engine::Result<T>> + Unpin),
+    seen: &mut mpsc::Receiver<P>,
+) -> dhow_engine::Result<(Option<P>, Option<dhow_engine::Result<T>>)> {
+    let mut ended = None;
+    let first = tokio::select! {
+        biased;
+        first = seen.recv() => first,
+        result = &mut *work => { ended = Some(result); seen.try_recv().ok() }
+    };
+    if first.is_some() {
+        return Ok((first, ended));
+    }
+    let result = match ended {
+        Some(result) => result,
+        None => work.await,
+    };
+    Ok((None, Some(Ok(result?))))
+}
+
 /// Runs the work and tells its progress. While nothing was told, a failure is a status of its own (clients tell 404 from others);
 /// later it is the stream's last message. A client that goes away stops the work.
 async fn progress_stream(
@@ -78,18 +99,8 @@ async fn progress_stream(
     mut seen: mpsc::Receiver<Progress>,
 ) -> Reply {
     let mut work = Box::pin(work);
-    let mut ended = None;
-    let first = tokio::select! {
-        biased;
-        first = seen.recv() => first,
-        result = &mut work => { ended = Some(result); seen.try_recv().ok() }
-    };
+    let (first, mut ended) = opening(&mut work, &mut seen).await?;
     if first.is_none() {
-        let result = match ended.take() {
-            Some(result) => result,
-            None => work.as_mut().await,
-        };
-        result?;
         return stream("application/json", Body::empty());
     }
     let (sender, receiver) = mpsc::channel(64);

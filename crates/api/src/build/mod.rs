@@ -8,6 +8,7 @@ use crate::{
     call::Call,
     failure::{self, Failure},
     reply::{Reply, json, stream},
+    transfer,
 };
 use bytes::Bytes;
 use dhow_build::{Progress, Request};
@@ -67,19 +68,7 @@ async fn relay(
     tags: Vec<String>,
 ) -> Reply {
     let mut work = Box::pin(work);
-    let mut ended = None;
-    let first = tokio::select! {
-        biased;
-        first = seen.recv() => first,
-        result = &mut work => { ended = Some(result); seen.try_recv().ok() }
-    };
-    if first.is_none() {
-        let result = match ended.take() {
-            Some(result) => result,
-            None => work.as_mut().await,
-        };
-        ended = Some(Ok(result?));
-    }
+    let (first, mut ended) = transfer::opening(&mut work, &mut seen).await?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
         let mut next = first;
