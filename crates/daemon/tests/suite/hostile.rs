@@ -357,3 +357,106 @@ fn root_a_stuck_container_holds_nobody_up() {
     daemon.dhow(&["inspect", "stuck"]).fails(1, "No such object");
     daemon.finish();
 }
+
+/// Whatever a client sends, the daemon keeps little of it.
+#[test]
+fn root_bodies_without_end_are_refused_in_little_memory() {
+    use std::io::{Read as _, Write as _};
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+        line.trim_end_matches(" kB").trim().parse::<u64>().unwrap() >> 10
+    };
+    let send = |head: &str, piece: &[u8], pieces: usize| {
+        let mut stream = std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..pieces {
+            // it may have been refused already
+            if stream.write_all(piece).is_err() {
+                break;
+            }
+        }
+        let mut answer = [0; 256];
+        let count = stream.read(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..count]).into_owned()
+    };
+    let mut chunk = b"100000\r\n".to_vec();
+    chunk.extend(std::iter::repeat_n(b'[', 0x10_0000));
+    chunk.extend(b"\r\n");
+    let before = resident();
+    let json = "Host: d\r\nContent-Type: application/json\r\n";
+    let chunked = format!("POST /containers/create HTTP/1.1\r\n{json}Transfer-Encoding: chunked\r\n\r\n");
+    let long = format!("POST /containers/create HTTP/1.1\r\n{json}Content-Length: 99999999999\r\n\r\n");
+    for _ in 0..4 {
+        assert!(send(&chunked, &chunk, 300).starts_with("HTTP/1.1 413 "));
+        assert!(send(&long, &chunk, 300).starts_with("HTTP/1.1 413 "));
+    }
+    let deep = format!("POST /containers/create HTTP/1.1\r\n{json}Content-Length: 1048586\r\n\r\n");
+    assert!(send(&deep, &chunk, 1).starts_with("HTTP/1.1 400 "));
+    for path in ["/images/load", "/build", "/images/create?fromSrc=-"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let answer = send(&head, &chunk, 100);
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.contains("\"error\""), "{path}: {answer}");
+    }
+    for broken in [
+        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: -1\r\n\r\n{}",
+        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}",
+        "\x16\x03\x01 hello\r\n\r\n",
+    ] {
+        assert!(send(broken, b"", 0).starts_with("HTTP/1.1 400 "), "{broken}");
+    }
+    let after = resident();
+    assert!(after < before + 64, "{before} MiB before, {after} MiB at most");
+    assert_eq!(daemon.dhow(&["ps", "-aq"]).ok(), "");
+    assert!(fs::read_dir(daemon.folder().join("data/tmp")).unwrap().next().is_none());
+    daemon.finish();
+}
+
+/// A probe that takes too long is killed with all it started; an exec's own process is always reaped.
+#[test]
+fn root_late_probes_leave_no_process() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    daemon
+        .dhow(&[
+            "run",
+            "-d",
+            "--init",
+            "--name",
+            "probed",
+            "--health-cmd",
+            "sleep 1000 & sleep 1000",
+            "--health-interval",
+            "100ms",
+            "--health-timeout",
+            "1s",
+            "--health-retries",
+            "2",
+            "busybox",
+            "sh",
+            "-c",
+            "while true; do usleep 500000; done",
+        ])
+        .ok();
+    eventually(&daemon, &["inspect", "-f", "{{.State.Health.Status}}", "probed"], |out| out == "unhealthy");
+    for _ in 0..5 {
+        daemon.dhow(&["exec", "probed", "sh", "-c", "true & true"]).ok();
+    }
+    // the probe of this moment may run: its shell and two sleeps, never more
+    let count = "ps | grep -c '[s]leep 1000'; ps | grep -c '\\[sleep\\]' || true";
+    let seen = eventually(&daemon, &["exec", "probed", "sh", "-c", count], |out| {
+        let numbers: Vec<u32> = out.lines().filter_map(|line| line.parse().ok()).collect();
+        numbers.first().is_some_and(|n| *n <= 3) && numbers.get(1) == Some(&0)
+    });
+    assert!(!seen.is_empty());
+    daemon.finish();
+}

@@ -168,6 +168,45 @@ fn descriptors(daemon: &Daemon) -> usize {
     entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))).len()
 }
 
+/// What is made first, then what the kill comes into. `TAR`, `CONTEXT` and `PROJECT` stand for files.
+const ACTIONS: &[(&[&str], &[&str])] = &[
+    (&[], &["create", "--name", "xx", "-v", "/data", "busybox", "true"]),
+    (&["create", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["start", "xx"]),
+    (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["stop", "-t", "0", "xx"]),
+    (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["rm", "-fv", "xx"]),
+    (
+        &["run", "-d", "--name", "xx", "busybox", "sleep", "1000"],
+        &["exec", "xx", "sh", "-c", "echo in; sleep 0.05"],
+    ),
+    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["restart", "-t", "0", "xx"]),
+    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["network", "connect", "other", "xx"]),
+    (
+        &["run", "-d", "--name", "xx", "--network", "other", "busybox", "sleep", "1000"],
+        &["network", "disconnect", "other", "xx"],
+    ),
+    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["pause", "xx"]),
+    (&[], &["run", "--rm", "--name", "xx", "-v", "/data", "-p", "80", "busybox", "sh", "-c", "sleep 0.03"]),
+    (&[], &["import", "TAR", "imported"]),
+    (&[], &["build", "-t", "built", "--no-cache", "CONTEXT"]),
+    (&[], &["compose", "-f", "PROJECT", "-p", "xx", "up", "-d"]),
+    (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["commit", "xx", "built"]),
+];
+
+fn filled<'a>(arg: &'a str, tar: &'a str, context: &'a str, project: &'a str) -> &'a str {
+    match arg {
+        "TAR" => tar,
+        "CONTEXT" => context,
+        "PROJECT" => project,
+        other => other,
+    }
+}
+
+/// The link of the default bridge.
+fn bridge_of(daemon: &Daemon) -> String {
+    let option = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    daemon.dhow(&["network", "inspect", "-f", option, "bridge"]).ok().to_owned()
+}
+
 /// The daemon is killed in the middle of everything it can do. Afterwards it can be done again, and nothing is left of the first try.
 #[test]
 fn root_kill_in_the_middle_of_everything() {
@@ -175,16 +214,7 @@ fn root_kill_in_the_middle_of_everything() {
         return;
     }
     let mut daemon = Daemon::start();
-    let bridge =
-        fs::read_dir("/sys/class/net").unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
-    let subnet = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = bridge.into_iter().find(|name| subnet.ok() == name).expect("the bridge's link");
+    let bridge = bridge_of(&daemon);
     let tar = daemon.folder().join("busybox.tar").to_string_lossy().into_owned();
     let context = daemon.folder().join("context");
     fs::create_dir(&context).unwrap();
@@ -203,35 +233,11 @@ fn root_kill_in_the_middle_of_everything() {
     std::thread::sleep(Duration::from_millis(300));
     let before = held(&daemon, &bridge);
     let fds = descriptors(&daemon);
-    let actions: &[(&[&str], &[&str])] = &[
-        (&[], &["create", "--name", "xx", "-v", "/data", "busybox", "true"]),
-        (&["create", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["start", "xx"]),
-        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["stop", "-t", "0", "xx"]),
-        (&["run", "-d", "--name", "xx", "-p", "80", "busybox", "sleep", "1000"], &["rm", "-fv", "xx"]),
-        (
-            &["run", "-d", "--name", "xx", "busybox", "sleep", "1000"],
-            &["exec", "xx", "sh", "-c", "echo in; sleep 0.05"],
-        ),
-        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["restart", "-t", "0", "xx"]),
-        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["network", "connect", "other", "xx"]),
-        (
-            &["run", "-d", "--name", "xx", "--network", "other", "busybox", "sleep", "1000"],
-            &["network", "disconnect", "other", "xx"],
-        ),
-        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["pause", "xx"]),
-        (
-            &[],
-            &["run", "--rm", "--name", "xx", "-v", "/data", "-p", "80", "busybox", "sh", "-c", "sleep 0.03"],
-        ),
-        (&[], &["import", &tar, "imported"]),
-        (&[], &["build", "-t", "built", "--no-cache", &context_text]),
-        (&[], &["compose", "-f", &project, "-p", "xx", "up", "-d"]),
-        (&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"], &["commit", "xx", "built"]),
-    ];
     let random = std::collections::hash_map::RandomState::new();
-    for round in 0..rounds(u32::try_from(actions.len()).unwrap()) {
-        let (first, action) = actions[round as usize % actions.len()];
+    for round in 0..rounds(u32::try_from(ACTIONS.len()).unwrap()) {
+        let (first, action) = ACTIONS[round as usize % ACTIONS.len()];
         let when = format!("round {round}: {action:?}");
+        let action: Vec<&str> = action.iter().map(|arg| filled(arg, &tar, &context_text, &project)).collect();
         fs::write(
             context.join("Dockerfile"),
             format!("FROM busybox\nRUN echo {round} > /made; sleep 0.03\n"),
@@ -241,7 +247,7 @@ fn root_kill_in_the_middle_of_everything() {
             daemon.dhow(first).ok();
         }
         let mut child =
-            daemon.dhow_command(action).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            daemon.dhow_command(&action).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(random.hash_one(round) % 90_000));
         daemon.kill();
         child.wait().unwrap();
@@ -256,7 +262,7 @@ fn root_kill_in_the_middle_of_everything() {
             let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}}", "xx"]);
             assert!(["running", "paused", "exited"].contains(&state.ok()), "{when}: {}", state.out);
         }
-        let again = daemon.dhow(action);
+        let again = daemon.dhow(&action);
         assert!(again.code >= 0, "{when}");
         daemon.dhow(&["compose", "-f", &project, "-p", "xx", "down", "-v", "-t", "0"]).ok();
         let all = daemon.dhow(&["ps", "-a", "--format", "{{.Names}}"]);
@@ -289,14 +295,7 @@ fn root_a_killed_shim_is_an_end_with_137() {
         return;
     }
     let mut daemon = Daemon::start();
-    let name = daemon.dhow(&[
-        "network",
-        "inspect",
-        "-f",
-        "{{index .Options \"com.docker.network.bridge.name\"}}",
-        "bridge",
-    ]);
-    let bridge = name.ok().to_owned();
+    let bridge = bridge_of(&daemon);
     daemon.dhow(&["run", "--rm", "busybox", "true"]).ok();
     std::thread::sleep(Duration::from_millis(300));
     let before = held(&daemon, &bridge);
@@ -350,5 +349,70 @@ fn root_a_killed_shim_is_an_end_with_137() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+    daemon.finish();
+}
+
+/// Each step of a start fails once: one sentence that names the thing, and the machine is as it was.
+#[test]
+fn root_a_failed_start_leaves_the_machine_as_it_was() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let name = daemon.dhow(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{index .Options \"com.docker.network.bridge.name\"}}",
+        "bridge",
+    ]);
+    let bridge = name.ok().to_owned();
+    daemon.dhow(&["run", "-d", "--name", "holder", "-p", "80", "busybox", "sleep", "1000"]).ok();
+    let taken = daemon.dhow(&["port", "holder", "80"]).ok().lines().next().unwrap().to_owned();
+    let taken = taken.rsplit(':').next().unwrap().to_owned();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let hosts = listener.local_addr().unwrap().port().to_string();
+    daemon.dhow(&["run", "--rm", "-p", "80", "busybox", "true"]).ok();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = held(&daemon, &bridge);
+    let fds = descriptors(&daemon);
+    let (taken, hosts) = (format!("{taken}:80"), format!("{hosts}:80"));
+    let cases: &[(&[&str], &str)] = &[
+        (&["--mount", "type=bind,source=/no/such/thing,target=/x", "busybox"], "/no/such/thing"),
+        (&["-u", "stranger", "busybox"], "stranger"),
+        (&["-w", "/bin/busybox", "busybox"], "/bin/busybox"),
+        (&["busybox", "no-such-program"], "no-such-program"),
+        (&["-p", "80", "busybox", "/etc"], "/etc"),
+        (&["-p", &taken, "busybox"], "port is already allocated"),
+        (&["-p", &hosts, "busybox"], "address already in use"),
+        (&["-p", "81", "-p", &hosts, "busybox"], "address already in use"),
+        (&["--device", "/dev/no-such", "busybox"], "/dev/no-such"),
+        (&["--sysctl", "net.ipv4.no_such=1", "busybox"], "no_such"),
+        (&["--sysctl", "net.ipv4.ip_forward=many", "busybox"], "ip_forward"),
+        (&["--cpuset-cpus", "4000", "busybox"], "pus"),
+        (&["--tmpfs", "/x:size=lots", "busybox"], "tmpfs"),
+        (&["-v", "/etc/hostname:/etc", "busybox"], "/etc"),
+        (&["-v", "/tmp:/proc/sys", "busybox"], "inside /proc"),
+        (&["--network", "nowhere", "busybox"], "nowhere"),
+        (&["--network", "container:nobody", "busybox"], "nobody"),
+        (&["--cgroup-parent", "../up", "busybox"], "cgroup"),
+        (&["--memory", "1k", "busybox"], "6MB"),
+        (&["--entrypoint", "/etc/passwd", "-p", "82", "-v", "/data", "busybox"], "/etc/passwd"),
+    ];
+    for (args, says) in cases {
+        for detached in [&["run", "--rm"][..], &["run", "-d", "--name", "failing"]] {
+            let ran = daemon.dhow(&[detached, args].concat());
+            assert!((125..=127).contains(&ran.code), "{}: {} {}{}", ran.command, ran.code, ran.out, ran.err);
+            assert!(ran.err.contains(says), "{}: {}", ran.command, ran.err);
+            drop(daemon.dhow(&["rm", "-fv", "failing"]));
+            wait_held(&daemon, &bridge, &before, &ran.command);
+        }
+    }
+    let began = Instant::now();
+    while descriptors(&daemon) > fds && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(descriptors(&daemon) <= fds, "{} descriptors, {fds} before", descriptors(&daemon));
+    assert_eq!(daemon.dhow(&["exec", "holder", "echo", "here"]).ok(), "here");
     daemon.finish();
 }
