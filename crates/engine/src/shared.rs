@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
     pub(crate) cgroup2: bool,
     draining: AtomicBool,
+    /// Read by whatever tidies up behind an answer that was given already; a drain takes it for writing, and so waits for all of it.
+    pub(crate) tidying: Arc<tokio::sync::RwLock<()>>,
     keep: std::sync::RwLock<Vec<LayerKeeper>>,
 }
 
@@ -84,6 +86,7 @@ impl Shared {
                 id,
                 cgroup2,
                 draining: AtomicBool::new(false),
+                tidying: Arc::default(),
                 keep: std::sync::RwLock::default(),
                 config,
             }))
@@ -117,6 +120,7 @@ impl Shared {
     /// See [`crate::Engine::drain`].
     pub(crate) async fn drain(self: &Arc<Self>) {
         self.draining.store(true, Ordering::Release);
+        drop(self.tidying.write().await);
         let shared = self.clone();
         let synced = blocking::run(move || {
             shared.store.journal().put("engine/id", Some(shared.id.as_bytes())).wait().map_err(Error::from)

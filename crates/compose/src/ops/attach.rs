@@ -60,7 +60,7 @@ pub(super) async fn attached(
     loop {
         // Nothing is stopped while starts are under way: one could slip through.
         if let Some(code) = end.filter(|_| applied) {
-            stop_shown(room, request, &mut followers, ended).await?;
+            farewell(room, request, &mut followers, ended).await?;
             return Ok(code);
         }
         if applied && followers.is_empty() {
@@ -104,27 +104,6 @@ pub(super) async fn attached(
             }
         }
     }
-}
-
-/// Stops everything; what containers say on their way out is shown too.
-async fn stop_shown(
-    room: &Room,
-    request: &UpRequest,
-    followers: &mut FuturesUnordered<Follower<'_>>,
-    ended: impl Fn(&str, &str, Option<i64>),
-) -> Result<(), Error> {
-    let mut stopping = Box::pin(stop_all(room, request));
-    let mut stopped = false;
-    while !(stopped && followers.is_empty()) {
-        tokio::select! {
-            result = &mut stopping, if !stopped => {
-                result?;
-                stopped = true;
-            }
-            Some((service, name, result)) = followers.next() => ended(&service, &name, result?),
-        }
-    }
-    Ok(())
 }
 
 fn follower<'a>(
@@ -173,6 +152,27 @@ fn ending(request: &UpRequest, service: &str, code: Option<i64>) -> Option<u8> {
     }
     let failure = request.abort_on_failure && code != 0;
     (request.abort_on_exit || failure).then_some(byte)
+}
+
+/// Stops everything, and shows what the containers say on their way out.
+async fn farewell(
+    room: &Room,
+    request: &UpRequest,
+    followers: &mut FuturesUnordered<Follower<'_>>,
+    ended: impl Fn(&str, &str, Option<i64>),
+) -> Result<(), Error> {
+    let mut stopping = Box::pin(stop_all(room, request));
+    let mut stopped = false;
+    while !(stopped && followers.is_empty()) {
+        tokio::select! {
+            result = &mut stopping, if !stopped => {
+                result?;
+                stopped = true;
+            }
+            Some((service, name, result)) = followers.next() => ended(&service, &name, result?),
+        }
+    }
+    Ok(())
 }
 
 /// Stops everything, dependents first; a second Ctrl-C kills.

@@ -108,7 +108,10 @@ impl Keeper {
         let code = self.standing.exit_code;
         self.handle.answer_waiters(code, &self.standing.error, true);
         let (shared, record, cleanup) = (self.shared.clone(), self.record.clone(), self.cleanup.take());
+        // none while a drain waits: it has seen all that came before
+        let tidying = self.shared.tidying.clone().try_read_owned().ok();
         let work = async move {
+            let _tidying = tidying;
             if let Some(cleanup) = cleanup
                 && let Err(failure) = cleanup.await
             {
