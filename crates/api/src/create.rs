@@ -22,6 +22,9 @@ pub(crate) async fn create(mut call: Call) -> Reply {
     }
     normalise::container_create(&mut body, call.version);
     let body = Object::new(&body)?;
+    if body.flag("NetworkDisabled")? {
+        return Err(Failure::bad("NetworkDisabled is not supported: use NetworkMode none"));
+    }
     let name = call.query.text("name");
     let platform = call.query.text("platform");
     let create = Create {

@@ -5,6 +5,7 @@ use dhow_engine::containers::{
     DeviceSpec, Host, LogSpec, MountKind, MountSpec, PortBinding, Resources, Restart, Ulimit,
 };
 use dhow_wire::{Malformed, mounts, object::Object, ports};
+use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr};
 
 pub(crate) fn read(body: &Object<'_>) -> Result<Host, Failure> {
@@ -88,6 +89,25 @@ fn refuse(body: &Object<'_>) -> Result<(), Failure> {
     if !matches!(isolation.as_str(), "" | "default") {
         return Err(Failure::bad(format!("invalid isolation {isolation:?}: only default on linux")));
     }
+    for windows in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"] {
+        if body.int(windows)? != 0 {
+            return Err(Failure::bad(format!("{windows} is not supported on linux")));
+        }
+    }
+    Ok(())
+}
+
+/// Options of a mount that would be forgotten.
+fn refuse_options(bind: &Object<'_>, tmpfs: &Object<'_>) -> Result<(), Failure> {
+    for option in ["NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"] {
+        if bind.flag(option)? {
+            return Err(Failure::bad(format!("invalid mount config: BindOptions.{option} is not supported")));
+        }
+    }
+    let list = tmpfs.value("Options").and_then(Value::as_array);
+    if list.is_some_and(|list| !list.is_empty()) {
+        return Err(Failure::bad("invalid mount config: TmpfsOptions.Options is not supported"));
+    }
     Ok(())
 }
 
@@ -121,6 +141,7 @@ fn from_mount(body: &Object<'_>) -> Result<MountSpec, Failure> {
     };
     let (bind, volume, tmpfs) =
         (body.object("BindOptions")?, body.object("VolumeOptions")?, body.object("TmpfsOptions")?);
+    refuse_options(&bind, &tmpfs)?;
     let target = body.text("Target")?;
     if target.is_empty() {
         return Err(Failure::bad("invalid mount config: field Target must not be empty"));
@@ -319,6 +340,15 @@ mod tests {
             (json!({"PortBindings": {"80/tcp": [{"HostIp": "x"}]}}), "invalid IP address"),
             (json!({"Dns": ["nope"]}), "invalid IP address: nope"),
             (json!({"VolumeDriver": "rexray"}), "only local"),
+            (json!({"CpuPercent": 5}), "CpuPercent is not supported"),
+            (
+                json!({"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/b", "BindOptions": {"NonRecursive": true}}]}),
+                "BindOptions.NonRecursive is not supported",
+            ),
+            (
+                json!({"Mounts": [{"Type": "tmpfs", "Target": "/b", "TmpfsOptions": {"Options": [["exec"]]}}]}),
+                "TmpfsOptions.Options is not supported",
+            ),
         ] {
             assert!(host(body.clone()).is_err_and(|message| message.contains(words)), "{body}");
         }

@@ -13,10 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn fetch(url: &str, checksum: Option<&str>) -> Result<(String, Vec<u8>), String> {
     let provider = rustls::crypto::ring::default_provider();
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        // one that does not parse cannot be trusted either
-        if roots.add(certificate).is_err() {}
-    }
+    // one that does not parse cannot be trusted either
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

@@ -49,13 +49,29 @@ pub(super) async fn attached(
             .insert(name.clone())
             .then(|| follower(room, &printer, service, name, show, request.timestamps, last))
     };
+    let ended = |service: &str, name: &str, code: Option<i64>| {
+        if let (Some(code), true) = (code, shown(service)) {
+            printer.note(&short_name(&room.name, name), &format!("exited with code {code}"));
+        }
+    };
     let (mut applied, mut end) = (false, None);
     let mut run = Box::pin(apply::run(&session, plan));
     let mut stop = room.stop.clone();
     loop {
         // Nothing is stopped while starts are under way: one could slip through.
         if let Some(code) = end.filter(|_| applied) {
-            stop_all(room, request).await?;
+            let mut stopping = Box::pin(stop_all(room, request));
+            let mut stopped = false;
+            // What they say on their way out is shown too.
+            while !(stopped && followers.is_empty()) {
+                tokio::select! {
+                    result = &mut stopping, if !stopped => {
+                        result?;
+                        stopped = true;
+                    }
+                    Some((service, name, result)) = followers.next() => ended(&service, &name, result?),
+                }
+            }
             return Ok(code);
         }
         if applied && followers.is_empty() {
@@ -85,9 +101,7 @@ pub(super) async fn attached(
             }
             Some((service, name, result)) = followers.next() => {
                 let code = result?;
-                if let (Some(code), true) = (code, shown(&service)) {
-                    printer.note(&short_name(&room.name, &name), &format!("exited with code {code}"));
-                }
+                ended(&service, &name, code);
                 if let (None, Some(exit)) = (end, ending(request, &service, code)) {
                     room.io.print("Aborting on container exit...\n")?;
                     end = Some(exit);

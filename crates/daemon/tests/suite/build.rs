@@ -1,6 +1,6 @@
 //! `build`: what a Dockerfile may say, when the cache hits, and that a failed build leaves nothing.
 
-use super::images::{names_in, stored_layers};
+use super::images::{nothing_temporary, stored_layers};
 use dhow_testkit::{Daemon, Ran, is_root};
 use std::{
     fs,
@@ -303,10 +303,11 @@ fn root_bad_builds_are_named_and_leave_nothing() {
     let empty = daemon.folder().join("empty");
     fs::create_dir(&empty).unwrap();
     daemon.dhow(&["build", empty.to_str().unwrap()]).fails(1, "Dockerfile");
+    fs::write(empty.join("Dockerfile"), "FROM busybox\nRUN true\n").unwrap();
     daemon.dhow(&["build", "-t", "UPPER", empty.to_str().unwrap()]).fails(1, "UPPER");
     assert_eq!(daemon.dhow(&["ps", "-aq"]).ok(), "");
     assert_eq!(daemon.dhow(&["images", "-aq"]).ok(), images);
-    assert_eq!(names_in(&daemon, "data/tmp"), Vec::<String>::new());
+    nothing_temporary(&daemon);
     daemon.dhow(&["builder", "prune", "-af"]).ok();
     assert_eq!(stored_layers(&daemon), layers, "only the cache kept the steps that went well");
     daemon.finish();

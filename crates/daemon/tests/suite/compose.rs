@@ -225,7 +225,7 @@ fn root_bad_projects_are_named_and_leave_nothing() {
     fails("services:\n  a:\n    image: busybox\n    depends_on: [nobody]\n", &["nobody"]);
     fails(
         "services:\n  a:\n    image: busybox\n    depends_on: [b]\n  b:\n    image: busybox\n    depends_on: [a]\n",
-        &["cycle"],
+        &["in a circle: a -> b -> a"],
     );
     fails("services:\n  a:\n    image: busybox\n    networks: [nowhere]\n", &["nowhere"]);
     fails("services:\n  a:\n    image: busybox\n    volumes: [\"nothing:/x\"]\n", &["nothing"]);

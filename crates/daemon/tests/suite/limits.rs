@@ -1,6 +1,6 @@
 //! Where the machine says no: a full disk, and a caller that is not root.
 
-use super::images::names_in;
+use super::images::nothing_temporary;
 use dhow_testkit::{Daemon, busybox_tar, is_root, program};
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn root_a_full_disk_is_said_and_leaves_nothing_half_made() {
     let nothing_new = |what: &str| {
         assert_eq!(daemon.dhow(&["images", "-aq"]).ok(), images, "{what}");
         assert_eq!(super::images::stored_layers(&daemon), layers, "{what}");
-        assert_eq!(names_in(&daemon, "data/tmp"), Vec::<String>::new(), "{what}");
+        nothing_temporary(&daemon);
         assert_eq!(daemon.dhow(&["ps", "-aq"]).ok(), "", "{what}");
         assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "fine"]).ok(), "fine", "{what}");
     };

@@ -168,11 +168,16 @@ fn root_terminals_work() {
         daemon.socket().display(),
         program()
     );
-    let output = Command::new("script")
+    let mut child = Command::new("script")
         .args(["-qec", &format!("stty rows 33 cols 99; {inner}"), "/dev/null"])
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
+    // held open: at its end `script` would type an end of file, and the terminal would echo it
+    let keyboard = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(keyboard);
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     assert!(text.contains("/dev/pts/0\n33 99"), "{text}");
     assert_eq!(output.status.code(), Some(5), "{text}");

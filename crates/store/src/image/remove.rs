@@ -65,6 +65,26 @@ impl Store {
         Ok(layers)
     }
 
+    /// Removes those of `layers` that no image, live snapshot or `keep` needs: what the last container of a deleted image
+    /// held.
+    ///
+    /// # Errors
+    /// Disk.
+    pub fn release_layers(&self, layers: &[Digest], keep: &[Digest]) -> Result<Vec<Layer>> {
+        let inner = &*self.0;
+        let _changing = inner.change();
+        let mut tickets = Vec::new();
+        let held = {
+            let mut catalog = inner.write();
+            let needed = catalog.needed_layers();
+            let gone: Vec<Digest> =
+                layers.iter().filter(|d| !needed.contains(d) && !keep.contains(d)).cloned().collect();
+            inner.forget_layers(&mut catalog, &gone, &mut tickets)
+        };
+        tickets.into_iter().try_for_each(Ticket::wait)?;
+        inner.discard_layers(held)
+    }
+
     /// Removes every layer that no image, live snapshot or `keep` needs: what interrupted pulls and an emptied build
     /// cache left. Not while something is being pulled, loaded or built.
     ///

@@ -118,7 +118,8 @@ impl Keeper {
                 if volumes {
                     crate::volumes::remove_anonymous(&shared, &record);
                 }
-                shared.store.remove_snapshot(&record.id).map_err(Into::into)
+                shared.store.remove_snapshot(&record.id)?;
+                release_layers(&shared, &record)
             });
             if let Err(failure) = removed.await {
                 tracing::error!(%failure, "the files of a removed container are still there");
@@ -132,6 +133,17 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// The layers of an image that was deleted while this container held them.
+fn release_layers(shared: &Shared, record: &Record) -> Result<()> {
+    if shared.store.image(record.image.as_str()).is_ok() {
+        return Ok(());
+    }
+    let mut keep = shared.containers.layers_in_use();
+    keep.extend(shared.kept_layers());
+    shared.store.release_layers(&record.diff_ids, &keep)?;
+    Ok(())
 }
 
 /// One of docker's container events: labels, image and name, and what is special about it.
