@@ -61,7 +61,7 @@ pub struct Request {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Registry credentials by host.
     pub credentials: BTreeMap<String, dhow_engine::images::Credentials>,
-    /// `--squash`, `--cache-from`: accepted where harmless, else refused by name.
+    /// `--cache-from`: not read, and said so in a warning; the engine has its own cache.
     pub cache_from: Vec<String>,
 }
 
@@ -166,7 +166,14 @@ impl Builder {
             |error: parser::Error| Error::new(Kind::Invalid, format!("{}: {error}", request.dockerfile));
         let file = parser::parse(&text).map_err(fail)?;
         let graph = graph::plan(&file, &request.target, &request.args, &platform_args).map_err(fail)?;
-        for warning in unused_args(&request, &file, &graph) {
+        let mut warnings = unused_args(&request, &file, &graph);
+        if !request.cache_from.is_empty() {
+            warnings.push(format!(
+                "cache sources are not read, the engine's own cache is used: {}",
+                request.cache_from.join(", ")
+            ));
+        }
+        for warning in warnings {
             // a client that has gone drops the whole build, not this line
             drop(progress.send(Progress::Warning(warning)).await);
         }

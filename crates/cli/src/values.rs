@@ -321,6 +321,15 @@ pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
     Ok(format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000)))
 }
 
+/// `--opt a=b`, `--label a=b` as an object; a bare key has an empty value.
+pub(crate) fn options(flags: &[String]) -> Map<String, Value> {
+    let pair = |flag: &String| match flag.split_once('=') {
+        Some((key, value)) => (key.to_owned(), json!(value)),
+        None => (flag.clone(), json!("")),
+    };
+    flags.iter().map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

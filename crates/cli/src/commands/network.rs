@@ -148,13 +148,6 @@ pub(crate) struct Rm {
     networks: Vec<String>,
 }
 
-fn options(flags: &[String]) -> Map<String, Value> {
-    flags
-        .iter()
-        .map(|flag| flag.split_once('=').map_or((flag.clone(), json!("")), |(k, v)| (k.to_owned(), json!(v))))
-        .collect()
-}
-
 impl Command {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
         match self {
@@ -206,7 +199,7 @@ impl Connect {
                 "Aliases": self.alias,
                 "Links": self.link,
                 "IPAMConfig": if ipam.is_empty() { Value::Null } else { Value::Object(ipam) },
-                "DriverOpts": options(&self.driver_opt),
+                "DriverOpts": values::options(&self.driver_opt),
                 "GwPriority": self.gw_priority,
             },
         });
@@ -227,7 +220,10 @@ impl Create {
                 pool.insert("IPRange".to_owned(), json!(range));
             }
             if number == 0 && !self.aux_address.is_empty() {
-                pool.insert("AuxiliaryAddresses".to_owned(), Value::Object(options(&self.aux_address)));
+                pool.insert(
+                    "AuxiliaryAddresses".to_owned(),
+                    Value::Object(values::options(&self.aux_address)),
+                );
             }
             pools.push(Value::Object(pool));
         }
@@ -239,8 +235,8 @@ impl Create {
             "Attachable": self.attachable,
             "EnableIPv6": self.ipv6,
             "IPAM": { "Driver": self.ipam_driver, "Config": pools, "Options": {} },
-            "Options": options(&self.opt),
-            "Labels": options(&self.label),
+            "Options": values::options(&self.opt),
+            "Labels": values::options(&self.label),
         });
         let answer = client.post("/networks/create", Some(&body)).await?;
         if let Some(warning) = answer["Warning"].as_str().filter(|text| !text.is_empty()) {

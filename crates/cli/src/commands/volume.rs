@@ -7,7 +7,7 @@ use crate::{
     values,
 };
 use anyhow::{Context as _, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// `dhow volume …`
 #[derive(Debug, clap::Subcommand)]
@@ -95,13 +95,6 @@ pub(crate) struct Rm {
     volumes: Vec<String>,
 }
 
-fn pairs(flags: &[String]) -> Map<String, Value> {
-    flags
-        .iter()
-        .map(|flag| flag.split_once('=').map_or((flag.clone(), json!("")), |(k, v)| (k.to_owned(), json!(v))))
-        .collect()
-}
-
 impl Command {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
         match self {
@@ -131,7 +124,7 @@ impl Create {
             ),
             (name, volume) => volume.as_ref().or(name.as_ref()).cloned().unwrap_or_default(),
         };
-        let body = json!({ "Name": name, "Driver": self.driver, "DriverOpts": pairs(&self.opt), "Labels": pairs(&self.label) });
+        let body = json!({ "Name": name, "Driver": self.driver, "DriverOpts": values::options(&self.opt), "Labels": values::options(&self.label) });
         let answer = client.post("/volumes/create", Some(&body)).await?;
         print_line(answer["Name"].as_str().context("the engine's answer has no Name")?)?;
         Ok(0)
