@@ -66,7 +66,8 @@ impl Call {
     }
 }
 
-/// A body as it comes. When the client breaks off, the last piece is an error.
+/// A body as it comes. When the client breaks off, the last piece is an error. What comes after the reader has seen enough is read and
+/// thrown away: many clients look for an answer only when they have sent everything, and a closed connection would lose them the reason.
 pub(crate) fn upload(mut body: Incoming) -> mpsc::Receiver<dhow_engine::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(8);
     tokio::spawn(async move {
@@ -78,8 +79,10 @@ pub(crate) fn upload(mut body: Incoming) -> mpsc::Receiver<dhow_engine::Result<B
                 Err(error) => Err(Error::new(Kind::Invalid, format!("reading the request body: {error}"))),
             };
             let last = piece.is_err();
-            // The reader has seen enough, or this was the end.
-            if sender.send(piece).await.is_err() || last {
+            if sender.send(piece).await.is_err() {
+                tracing::trace!("a piece of an upload that nobody reads any more");
+            }
+            if last {
                 break;
             }
         }

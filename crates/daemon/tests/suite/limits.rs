@@ -4,6 +4,8 @@ use super::images::nothing_temporary;
 use dhow_testkit::{Daemon, busybox_tar, is_root, program};
 use std::{
     fs,
+    io::{Read, Write},
+    os::unix::net::UnixListener,
     process::{Command, Stdio},
 };
 
@@ -104,4 +106,30 @@ fn root_whoever_is_not_root_is_told_so() {
     assert_eq!(daemon.dhow(&["import", cut.to_str().unwrap(), "cut"]).code, 1);
     assert_eq!(daemon.dhow(&["images", "-q", "cut"]).ok(), "");
     daemon.finish();
+}
+
+/// A broken pipe of our output is the reader's wish; one of the engine's socket is a failure.
+#[test]
+fn an_engine_that_hangs_up_in_the_middle_of_an_upload_is_no_success() {
+    let folder = std::env::temp_dir().join(format!("dhow-test-hang-up-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (socket, tar) = (folder.join("docker.sock"), folder.join("images.tar"));
+    fs::write(&tar, vec![b'x'; 30 << 20]).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let engine = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        assert!(client.read(&mut head).unwrap() > 0);
+        client.write_all(b"HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 0\r\n\r\n").unwrap();
+        assert!(client.read(&mut head).unwrap() > 0);
+    });
+    let load = Command::new(program("dhow"))
+        .args(["-H", &format!("unix://{}", socket.display()), "load", "-i"])
+        .arg(&tar)
+        .output()
+        .unwrap();
+    engine.join().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(load.status.code(), Some(1), "{load:?}");
+    assert!(!load.stderr.is_empty());
 }
