@@ -8,12 +8,15 @@ mod cgroup;
 mod child;
 mod code;
 mod error;
+pub mod hooks;
 mod host;
 mod init;
 mod plan;
 pub mod seccomp;
 mod start;
 mod step;
+mod trees;
+mod userns;
 mod wire;
 
 pub use cgroup::control::{freeze, processes, remove_cgroups, update};

@@ -1,10 +1,11 @@
 //! Apply: from a plan to a process.
 
 use crate::cgroup::apply::{Made, doors};
-use crate::child::{self, Inherited};
+use crate::child::{self, HookImages, Inherited};
+use crate::hooks::{outside, said};
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step};
+use crate::{Error, step, trees, userns};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::Image;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -39,6 +40,8 @@ pub struct Process {
     mount_namespace: Option<OwnedFd>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
+    /// What hooks inside wrote.
+    hook_output: Option<OwnedFd>,
     made: Undo,
 }
 
@@ -102,8 +105,11 @@ fn start(
     let mut image = Image::new(&body.program.args, &body.program.env);
     let tasks = doors(&body.cgroups)?;
     let joins = joins(&body.joins)?;
+    let trees = trees::make(body)?;
+    let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
@@ -112,25 +118,37 @@ fn start(
     let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
     let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
-    let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
-    // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                size,
-            },
-            &mut image,
-        ),
-    })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
+    let mut keep: Vec<BorrowedFd<'_>> =
+        joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
+    keep.extend([Some(child.as_fd()), netns, target].into_iter().flatten());
+    keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    let inherited = Inherited {
+        body,
+        parent: &child,
+        tasks: if body.cgroups.v2 { &[] } else { &tasks },
+        joins: &joins,
+        netns,
+        target,
+        stdio: streams,
+        size,
+        trees: &trees,
+        hooks: hooks.as_ref(),
+        keep: &keep,
+        joined: false,
+    };
+    let (pid, pidfd) = if inherited.go_between() {
+        by_go_between(&inherited, parent.as_fd(), cgroup, &mut image)?
+    } else {
+        let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+        // The child never comes back from here: what follows the clone is the parent's alone.
+        let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => child::run(&inherited, &mut image),
+        })?;
+        cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?
+    };
+    let output = hooks.map(|hooks| hooks.output);
     drop(child);
     let mut process = Process {
         pid,
@@ -138,22 +156,57 @@ fn start(
         socket: parent,
         console: None,
         mount_namespace: None,
+        hook_output: output,
         waiting: true,
         made: undo,
     };
-    match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
-        Answer::Ready(console) => process.console = console,
-        Answer::Failed(error) => return Err(error),
-        Answer::Closed => {
-            return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
-        }
-    }
+    process.accompany(body)?;
     let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
     process.mount_namespace = Some(
         open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
+fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
+    let images = |list: &[step::Hook]| {
+        let env =
+            |hook: &step::Hook| if hook.env.is_empty() { body.program.env.clone() } else { hook.env.clone() };
+        list.iter().map(|hook| Image::new(&hook.args, &env(hook))).collect()
+    };
+    Ok(HookImages {
+        container: images(&hooks.create_container),
+        start: images(&hooks.start_container),
+        output: crate::hooks::memory().map_err(|e| Error::os("memfd_create", "for hooks", e))?,
+    })
+}
+
+/// Has a process that cannot come back enter namespaces, and make the container's process as our child.
+fn by_go_between(
+    inherited: &Inherited<'_>,
+    socket: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
+    image: &mut Image,
+) -> Result<(Pid, OwnedFd), Error> {
+    let failed = |e| Error::os("clone3", "go-between", e);
+    let pidfd = match clone3(0, None).map_err(failed)? {
+        Cloned::Parent { pidfd, .. } => pidfd,
+        Cloned::Child => child::go_between(inherited, cgroup, image),
+    };
+    // It ends by itself, at once.
+    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+        .map_err(failed)?;
+    match receive(socket)? {
+        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
+        Answer::Failed(error) => Err(error),
+        _ => Err(failed(Errno::CHILD).because("it died")),
+    }
+}
+
+fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+    wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -182,6 +235,14 @@ fn in_pid_namespace<T>(
     rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::ProcessID))
         .map_err(|e| Error::os("setns", "own pid namespace", e))?;
     Ok(result)
+}
+
+/// A hook's failure with what it wrote and how it ended; the errno is the record's, not the hook's.
+fn with_output(error: Error, output: Option<OwnedFd>) -> Error {
+    match output.filter(|_| error.step == "run hook" && error.errno == Errno::CANCELED.raw_os_error()) {
+        Some(output) => Error { errno: 0, detail: error.detail + &said(output), ..error },
+        None => error,
+    }
 }
 
 /// Copies above the standard descriptors, so that putting one in place does not cover another.
@@ -237,6 +298,41 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
 }
 
 impl Process {
+    /// Does for the child what only the parent may, until it waits for "go".
+    fn accompany(&mut self, body: &Body) -> Result<(), Error> {
+        let socket = self.socket.as_fd();
+        let go_on = || wire::go(socket).map_err(|e| Error::os("tell", "the child", e));
+        if let Some(maps) = &body.user {
+            userns::write_maps(self.pid, maps)?;
+            go_on()?;
+        }
+        let console = loop {
+            match receive(socket)? {
+                Answer::Ready(console) => break console,
+                Answer::Hooks => {
+                    if let Some(hooks) = &body.hooks {
+                        outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
+                        outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
+                    }
+                    go_on()?;
+                }
+                Answer::Failed(error) => return Err(with_output(error, self.hook_output.take())),
+                Answer::Closed | Answer::Born(..) => {
+                    return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
+                }
+            }
+        };
+        if body.in_userns {
+            if let Some(value) = &body.program.oom_score_adj {
+                let path = format!("/proc/{}/oom_score_adj", self.pid.as_raw_nonzero());
+                std::fs::write(&path, value.as_bytes()).map_err(|e| Error::io("write", &path, &e))?;
+            }
+            child::privileged(&body.program, Some(self.pid)).map_err(|failure| failure.into_error())?;
+        }
+        self.console = console;
+        Ok(())
+    }
+
     /// In the caller's pid namespace.
     #[must_use]
     pub fn pid(&self) -> Pid {
@@ -275,9 +371,9 @@ impl Process {
             }
             Ok(Answer::Failed(error)) | Err(error) => {
                 self.undo();
-                Err(error)
+                Err(with_output(error, self.hook_output.take()))
             }
-            Ok(Answer::Ready(_)) => {
+            Ok(Answer::Ready(_) | Answer::Hooks | Answer::Born(..)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }

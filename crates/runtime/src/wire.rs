@@ -9,6 +9,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
+use rustix::process::Pid;
 use std::mem::MaybeUninit;
 
 /// A message of fixed size, built without allocation.
@@ -19,12 +20,29 @@ pub(crate) struct Record {
 
 const READY: u8 = b'r';
 const FAILED: u8 = b'f';
+const HOOKS: u8 = b'h';
+const BORN: u8 = b'b';
 const GO: &[u8] = b"g";
 
 impl Record {
     pub(crate) fn ready() -> Self {
         let mut record = Self { bytes: [0; 4608], len: 0 };
         record.put(&[READY]);
+        record
+    }
+
+    /// The hooks that run outside are due.
+    pub(crate) fn hooks() -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[HOOKS]);
+        record
+    }
+
+    /// The go-between made the container's process.
+    pub(crate) fn born(pid: Pid) -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[BORN]);
+        record.put(&pid.as_raw_nonzero().get().to_le_bytes());
         record
     }
 
@@ -77,6 +95,10 @@ pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<()> {
 pub(crate) enum Answer {
     /// It waits for "go"; the terminal's master.
     Ready(Option<OwnedFd>),
+    /// It waits for the hooks.
+    Hooks,
+    /// The container's process, made by a go-between.
+    Born(Pid, OwnedFd),
     /// It failed.
     Failed(Error),
     /// Its end is closed: by execve, or by its death.
@@ -99,6 +121,11 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
     match bytes.get(..length).unwrap_or_default().split_first() {
         None => Ok(Answer::Closed),
         Some((&READY, _)) => Ok(Answer::Ready(fd)),
+        Some((&HOOKS, _)) => Ok(Answer::Hooks),
+        Some((&BORN, rest)) => {
+            let pid = rest.first_chunk().and_then(|bytes| Pid::from_raw(i32::from_le_bytes(*bytes)));
+            Ok(Answer::Born(pid.ok_or(Errno::PROTO)?, fd.ok_or(Errno::PROTO)?))
+        }
         Some((&FAILED, rest)) => Ok(Answer::Failed(failure(rest))),
         Some(_) => Err(Errno::PROTO),
     }

@@ -2,7 +2,7 @@
 
 use super::paths::{Missing, open_in, open_or_make};
 use super::{Done, Failure, Named};
-use crate::step::FsOption;
+use crate::step::{Attributes, FsOption};
 use dhow_sys::mount::{Change, attr, mount_setattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fstat, fstatfs, statx};
@@ -11,7 +11,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A new mount of a new file system, attached nowhere.
 pub(super) fn filesystem(
@@ -36,7 +36,7 @@ pub(super) fn filesystem(
 }
 
 /// An unattached copy of the mount that holds `path`.
-pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+pub(crate) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     if recursive {
@@ -74,36 +74,71 @@ pub(super) fn attach_checked<'a>(
     Ok(())
 }
 
-/// One bind mount.
-pub(super) struct Bind<'a> {
-    pub(super) source: &'a CStr,
-    pub(super) target: &'a CStr,
-    pub(super) recursive: bool,
-    pub(super) change: Change,
-    pub(super) recursive_set: u64,
+/// Binds a part of the host's tree.
+pub(super) fn bind<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    recursive: bool,
+    attributes: &Attributes,
+) -> Done<'a> {
+    let mount = tree(CWD, source, recursive).named("bind from", source.to_bytes())?;
+    let place = place_for(root, source, target, mount.as_fd())?;
+    crate::trees::change(mount.as_fd(), attributes).named("bind", target.to_bytes())?;
+    attach(mount.as_fd(), place.as_fd()).named("bind", target.to_bytes())
 }
 
-pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
-    let (source, target) = (bind.source.to_bytes(), bind.target.to_bytes());
-    let mount = tree(CWD, bind.source, bind.recursive).named("bind from", source)?;
-    let kind = FileType::from_raw_mode(fstat(&mount).named("bind from", source)?.st_mode);
+/// Attaches a tree that the parent made.
+pub(super) fn attach_tree<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    mount: BorrowedFd<'_>,
+) -> Done<'a> {
+    let place = place_for(root, source, target, mount)?;
+    attach(mount, place.as_fd()).named("bind", target.to_bytes())
+}
+
+/// What a bound tree goes on: made if it is missing, of the same kind, and not in /proc.
+fn place_for<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    mount: BorrowedFd<'_>,
+) -> Done<'a, OwnedFd> {
+    let (source, object) = (source.to_bytes(), target.to_bytes());
+    let kind = FileType::from_raw_mode(fstat(mount).named("bind from", source)?.st_mode);
     let missing = if kind == FileType::Directory { Missing::Folder } else { Missing::File };
-    let place = open_or_make(root, bind.target, missing).named("bind", target)?;
-    let there = FileType::from_raw_mode(fstat(&place).named("bind", target)?.st_mode);
+    let place = open_or_make(root, target, missing).named("bind", object)?;
+    let there = FileType::from_raw_mode(fstat(&place).named("bind", object)?.st_mode);
     if (kind == FileType::Directory) != (there == FileType::Directory) {
         let detail = "cannot mount a folder over a file or a file over a folder";
-        return Err(Failure { step: "bind", object: target, errno: Errno::NOTDIR, detail });
+        return Err(Failure { step: "bind", object, errno: Errno::NOTDIR, detail });
     }
-    outside_proc(place.as_fd(), mount.as_fd(), bind.target)?;
-    let change = Change { propagation: 0, ..bind.change };
-    if change != Change::default() {
-        mount_setattr(mount.as_fd(), false, change).named("bind", target)?;
+    outside_proc(place.as_fd(), mount, target)?;
+    Ok(place)
+}
+
+/// An overlay with the new mount API (`lowerdir+`, Linux 6.8), attached nowhere.
+pub(crate) fn overlay<'a>(
+    lowers: &'a [CString],
+    upper: &'a CStr,
+    work: &'a CStr,
+    volatile: bool,
+) -> Done<'a, OwnedFd> {
+    const STEP: &str = "mount overlay";
+    let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?;
+    fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
+    for lower in lowers {
+        fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
     }
-    let all = Change { set: bind.recursive_set, clear: 0, propagation: bind.change.propagation };
-    if all != Change::default() {
-        mount_setattr(mount.as_fd(), true, all).named("bind", target)?;
+    fsconfig_set_string(fs.as_fd(), c"upperdir", upper).named(STEP, upper.to_bytes())?;
+    fsconfig_set_string(fs.as_fd(), c"workdir", work).named(STEP, work.to_bytes())?;
+    if volatile {
+        fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
     }
-    attach(mount.as_fd(), place.as_fd()).named("bind", target)
+    fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
+    fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).named(STEP, upper.to_bytes())
 }
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
