@@ -109,7 +109,7 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
     if !wire::wait_go(inherited.parent.as_fd()) {
         exit_now(3);
     }
-    finish::execute(&body.program, image)
+    finish::execute(&body.program, image, inherited.parent.as_fd())
 }
 
 /// Puts the three streams in place.
