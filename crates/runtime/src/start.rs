@@ -1,8 +1,10 @@
 //! Apply: from a plan to a process.
 
+use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Made, doors};
 use crate::child::{self, HookImages, Inherited};
-use crate::hooks::{outside, said};
+use crate::door::Apart;
+use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step, trees, userns};
@@ -38,10 +40,10 @@ pub struct Process {
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
+    /// Who is sent the listener of its filter, with the pid of the container's first process.
+    agent: Option<(step::Listener, Pid)>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
-    /// What hooks inside wrote.
-    hook_output: Option<OwnedFd>,
     made: Undo,
 }
 
@@ -67,6 +69,23 @@ impl Drop for Undo {
 /// # Errors
 /// The step that failed; nothing made is left.
 pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> Result<Process, Error> {
+    first(plan, netns, stdio, None)
+}
+
+/// As [`create`], for a process that outlives its parent: after [`Process::leave`] it goes on by itself.
+///
+/// # Errors
+/// As [`create`], and what of [`Process::go`] can be known before: a program that is not there.
+pub fn create_apart(plan: &Plan, stdio: Stdio<'_>, apart: &Apart<'_>) -> Result<Process, Error> {
+    first(plan, None, stdio, Some(apart))
+}
+
+fn first(
+    plan: &Plan,
+    netns: Option<BorrowedFd<'_>>,
+    stdio: Stdio<'_>,
+    apart: Option<&Apart<'_>>,
+) -> Result<Process, Error> {
     let body = &plan.body;
     if body.exec {
         return Err(Error::invalid("plan", "is for an additional process of a container"));
@@ -79,7 +98,7 @@ pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> R
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, stdio, undo)
+    start(body, netns, None, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -87,20 +106,34 @@ pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> R
 /// # Errors
 /// As [`create`].
 pub fn exec(plan: &Plan, pid: Pid, stdio: Stdio<'_>) -> Result<Process, Error> {
+    further(plan, pid, stdio, None)
+}
+
+/// As [`exec`], for a process that outlives its parent.
+///
+/// # Errors
+/// As [`exec`], and what of [`Process::go`] can be known before.
+pub fn exec_apart(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: &Apart<'_>) -> Result<Process, Error> {
+    further(plan, pid, stdio, Some(apart))
+}
+
+fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -> Result<Process, Error> {
     if !plan.body.exec {
         return Err(Error::invalid("plan", "is for a container's first process"));
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), stdio, Undo::default())
+    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
     target: Option<BorrowedFd<'_>>,
+    container: Option<Pid>,
     stdio: Stdio<'_>,
     undo: Undo,
+    apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
     let tasks = doors(&body.cgroups)?;
@@ -120,7 +153,9 @@ fn start(
     let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let mut keep: Vec<BorrowedFd<'_>> =
         joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
-    keep.extend([Some(child.as_fd()), netns, target].into_iter().flatten());
+    keep.extend(
+        [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)].into_iter().flatten(),
+    );
     keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
     let inherited = Inherited {
@@ -136,6 +171,7 @@ fn start(
         hooks: hooks.as_ref(),
         keep: &keep,
         joined: false,
+        apart,
     };
     let (pid, pidfd) = if inherited.go_between() {
         by_go_between(&inherited, parent.as_fd(), cgroup, &mut image)?
@@ -148,7 +184,6 @@ fn start(
         })?;
         cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?
     };
-    let output = hooks.map(|hooks| hooks.output);
     drop(child);
     let mut process = Process {
         pid,
@@ -156,7 +191,7 @@ fn start(
         socket: parent,
         console: None,
         mount_namespace: None,
-        hook_output: output,
+        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
         waiting: true,
         made: undo,
     };
@@ -237,14 +272,6 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// A hook's failure with what it wrote and how it ended; the errno is the record's, not the hook's.
-fn with_output(error: Error, output: Option<OwnedFd>) -> Error {
-    match output.filter(|_| error.step == "run hook" && error.errno == Errno::CANCELED.raw_os_error()) {
-        Some(output) => Error { errno: 0, detail: error.detail + &said(output), ..error },
-        None => error,
-    }
-}
-
 /// Copies above the standard descriptors, so that putting one in place does not cover another.
 fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
     let copy = |fd: BorrowedFd<'_>| {
@@ -316,7 +343,8 @@ impl Process {
                     }
                     go_on()?;
                 }
-                Answer::Failed(error) => return Err(with_output(error, self.hook_output.take())),
+                Answer::Failed(error) => return Err(error),
+                Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
                 Answer::Closed | Answer::Born(..) => {
                     return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
                 }
@@ -359,25 +387,44 @@ impl Process {
         if !self.waiting {
             return Err(Error::invalid("process", "was already started"));
         }
-        let result = wire::go(self.socket.as_fd()).and_then(|()| wire::receive(self.socket.as_fd()));
-        match result.map_err(|e| Error::os("exec", "the child does not answer", e)) {
+        let mut result = self.say_go();
+        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+            let pids = Pids { own: self.pid, container: *container };
+            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
+        }
+        match result {
             Ok(Answer::Closed) => {
-                self.waiting = false;
-                if let Some(cgroups) = &mut self.made.cgroups {
-                    cgroups.keep();
-                }
-                self.made.folders.clear();
+                self.keep();
                 Ok(())
             }
             Ok(Answer::Failed(error)) | Err(error) => {
                 self.undo();
-                Err(with_output(error, self.hook_output.take()))
+                Err(error)
             }
-            Ok(Answer::Ready(_) | Answer::Hooks | Answer::Born(..)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_) | Answer::Hooks | Answer::Born(..)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }
         }
+    }
+
+    /// Leaves it waiting behind its door: nothing is undone any more.
+    pub fn leave(mut self) {
+        self.keep();
+    }
+
+    fn keep(&mut self) {
+        self.waiting = false;
+        if let Some(cgroups) = &mut self.made.cgroups {
+            cgroups.keep();
+        }
+        self.made.folders.clear();
+    }
+
+    fn say_go(&self) -> Result<Answer, Error> {
+        wire::go(self.socket.as_fd())
+            .and_then(|()| wire::receive(self.socket.as_fd()))
+            .map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.

@@ -1,9 +1,10 @@
 //! What parent and child say to each other over one SEQPACKET socketpair: the child "ready" (with the terminal's master) or one failure, the
-//! parent "go". Execve closes the child's end.
+//! parent "go". Where the filter notifies, the child then says which of its descriptors is the listener, and waits for another "go". Execve closes the
+//! child's end.
 
 use crate::Error;
 use crate::child::Failure;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -22,6 +23,9 @@ const READY: u8 = b'r';
 const FAILED: u8 = b'f';
 const HOOKS: u8 = b'h';
 const BORN: u8 = b'b';
+const LISTENER: u8 = b'l';
+/// In place of an errno, for a hook that ran and failed: no system call here says it.
+pub(crate) const HOOK_FAILED: Errno = Errno::CANCELED;
 const GO: &[u8] = b"g";
 
 impl Record {
@@ -46,11 +50,12 @@ impl Record {
         record
     }
 
-    pub(crate) fn failed(failure: &Failure<'_>) -> Self {
+    /// `said`: what a hook wrote.
+    pub(crate) fn failed(failure: &Failure<'_>, said: &[u8]) -> Self {
         let mut record = Self { bytes: [0; 4608], len: 0 };
         record.put(&[FAILED]);
         record.put(&failure.errno.raw_os_error().to_le_bytes());
-        for part in [failure.step.as_bytes(), failure.detail.as_bytes(), failure.object] {
+        for part in [failure.step.as_bytes(), failure.detail.as_bytes(), said, failure.object] {
             record.put(part);
             record.put(b"\0");
         }
@@ -80,6 +85,12 @@ pub(crate) fn send(socket: BorrowedFd<'_>, record: &Record, fd: Option<BorrowedF
     retry_on_intr(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
 }
 
+/// Says which descriptor is the listener. By write, as this happens behind the filter: the one call that a profile must let through for it.
+pub(crate) fn send_listener(socket: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> Result<()> {
+    let [a, b, c, d] = listener.as_raw_fd().to_le_bytes();
+    retry_on_intr(|| rustix::io::write(socket, &[LISTENER, a, b, c, d])).map(drop)
+}
+
 /// Waits for the parent's word; false if the parent is gone or gave up.
 pub(crate) fn wait_go(socket: BorrowedFd<'_>) -> bool {
     let mut word = [0u8; 1];
@@ -101,6 +112,8 @@ pub(crate) enum Answer {
     Born(Pid, OwnedFd),
     /// It failed.
     Failed(Error),
+    /// It has its filter, and waits for "go" with this descriptor of it as the listener.
+    Listener(RawFd),
     /// Its end is closed: by execve, or by its death.
     Closed,
 }
@@ -126,6 +139,10 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
             let pid = rest.first_chunk().and_then(|bytes| Pid::from_raw(i32::from_le_bytes(*bytes)));
             Ok(Answer::Born(pid.ok_or(Errno::PROTO)?, fd.ok_or(Errno::PROTO)?))
         }
+        Some((&LISTENER, rest)) => {
+            let number = rest.first_chunk().ok_or(Errno::PROTO)?;
+            Ok(Answer::Listener(RawFd::from_le_bytes(*number)))
+        }
         Some((&FAILED, rest)) => Ok(Answer::Failed(failure(rest))),
         Some(_) => Err(Errno::PROTO),
     }
@@ -136,7 +153,12 @@ fn failure(bytes: &[u8]) -> Error {
         bytes.split_first_chunk().map_or((0, &b""[..]), |(e, rest)| (i32::from_le_bytes(*e), rest));
     let mut parts = rest.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned());
     let mut part = || parts.next().unwrap_or_default();
-    let (step, detail, object) = (part(), part(), part());
+    let (step, mut detail, said, object) = (part(), part(), part(), part());
+    if !said.is_empty() {
+        detail = format!("{detail}: {}", said.trim().replace('\n', "; "));
+    }
+    // How a hook ended is no system call's answer.
+    let errno = if errno == HOOK_FAILED.raw_os_error() { 0 } else { errno };
     Error { step, object, errno, detail }
 }
 
@@ -156,7 +178,7 @@ mod tests {
         let (parent, child) = pair().unwrap();
         let object = [b'x'; 5000];
         let failure = Failure { step: "mount", object: &object, errno: Errno::NOENT, detail: "why" };
-        send(child.as_fd(), &Record::failed(&failure), None).unwrap();
+        send(child.as_fd(), &Record::failed(&failure, b""), None).unwrap();
         let Answer::Failed(error) = receive(parent.as_fd()).unwrap() else { panic!("not a failure") };
         assert_eq!((error.step.as_str(), error.errno, error.detail.as_str()), ("mount", 2, "why"));
         assert!(error.object.len() > 4096);

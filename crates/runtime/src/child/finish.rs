@@ -3,13 +3,14 @@
 use super::{Done, Failure, Named, Never};
 use crate::host::RESOURCES;
 use crate::step::{IoPriority, Keyring, Program, Scheduler};
-use dhow_sys::clone::new;
+use crate::wire;
+use dhow_sys::clone::{exit_now, new};
 use dhow_sys::exec::{Image, cloexec_from};
 use dhow_sys::scheduling;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
-use rustix::process::{Pid, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::{Pid, Rlimit, getrlimit, prlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
 use std::ffi::CStr;
 
@@ -120,8 +121,6 @@ pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
     rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
-    // A change of user clears it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
     capabilities(program, CapabilitySet::SYS_ADMIN.bits())?;
     if !early {
         rustix::process::chdir(program.cwd.as_c_str()).named("chdir", program.cwd.as_bytes())?;
@@ -210,8 +209,15 @@ fn capabilities(program: &Program, extra: u64) -> Done<'static> {
 }
 
 /// Ambient set, no_new_privs, seccomp, capabilities, execve: in this order. Behind the filter only capset, execve and the
-/// report of a failure are needed.
-pub(super) fn execute<'a>(program: &'a Program, image: &Image) -> Done<'a, Never> {
+/// report of a failure are needed; with a listener write and read as well.
+///
+/// Descriptors from `first_other` on are not the program's; `parent` is who said "go".
+pub(super) fn execute<'a>(
+    program: &'a Program,
+    image: &Image,
+    first_other: u32,
+    parent: BorrowedFd<'_>,
+) -> Done<'a, Never> {
     let (path, found) = look_up(program)?;
     rustix::thread::clear_ambient_capability_set().named("prctl", b"AMBIENT")?;
     for bit in (0..64).map(|shift| 1u64 << shift).filter(|bit| program.ambient & bit != 0) {
@@ -221,21 +227,46 @@ pub(super) fn execute<'a>(program: &'a Program, image: &Image) -> Done<'a, Never
     if program.init {
         dhow_sys::signals::block_all().named("block signals", b"")?;
     }
-    cloexec_from(3).named("close_range", b"")?;
-    restrict(program)?;
+    cloexec_from(first_other).named("close_range", b"")?;
+    restrict(program, Some(parent))?;
     let errno = image.execve(path);
     Err(Failure { step: "exec", object: found, errno, detail: "" })
 }
 
-/// The last of it: no new privileges, the filter, the final sets.
-pub(super) fn restrict(program: &Program) -> Done<'static> {
+/// The last of it: no new privileges, the filter, the final sets. `parent` is who takes the filter's listener; a hook has none, and
+/// no filter where it would need one.
+pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Done<'static> {
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
     }
-    if !program.seccomp.is_empty() {
-        crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
+    if !program.seccomp.is_empty() && (parent.is_some() || program.listener.is_none()) {
+        let listener = crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
+        if let (Some(listener), Some(parent)) = (listener, parent) {
+            hand_over(listener, parent)?;
+        }
     }
     capabilities(program, 0)
+}
+
+/// What execve would refuse, as far as it can be known before.
+pub(super) fn find(program: &Program) -> Done<'_> {
+    let (path, name) = look_up(program)?;
+    let stat = rustix::fs::statat(CWD, path, AtFlags::empty()).named("exec", name)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(Errno::ACCESS).named("exec", name);
+    }
+    rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS).named("exec", name)
+}
+
+/// Lets the parent take the listener. It stays open until execve: closing it is one more call behind the filter.
+fn hand_over(listener: OwnedFd, parent: BorrowedFd<'_>) -> Done<'static> {
+    let told = wire::send_listener(parent, listener.as_fd());
+    std::mem::forget(listener);
+    told.named("hand over", b"seccomp listener")?;
+    if wire::wait_go(parent) {
+        return Ok(());
+    }
+    exit_now(3)
 }
 
 /// Finds the program as Go's LookPath does: in PATH the first regular file that may be executed.

@@ -3,6 +3,7 @@
 
 use super::{Done, Failure, Named};
 use crate::step::Hook;
+use crate::wire::HOOK_FAILED;
 use dhow_sys::clone::{Cloned, clone3_again, exit_now};
 use dhow_sys::exec::{Image, cloexec_from};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,7 +19,7 @@ pub(super) struct Stage<'a> {
     pub(super) images: &'a [Image],
     /// The state's JSON from the pid's end on.
     pub(super) state: &'a [u8],
-    /// A file that the parent reads when one fails.
+    /// A file for what they write.
     pub(super) output: BorrowedFd<'a>,
 }
 
@@ -104,7 +105,7 @@ fn wait<'a>(hook: &'a Hook, pidfd: OwnedFd, output: BorrowedFd<'_>) -> Done<'a> 
         pidfd_send_signal(&pidfd, Signal::KILL).named(STEP, object)?;
     }
     let status = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
-    let failed = |detail| Err(Failure { step: STEP, object, errno: Errno::CANCELED, detail });
+    let failed = |detail| Err(Failure { step: STEP, object, errno: HOOK_FAILED, detail });
     match status.named(STEP, object)? {
         _ if late => failed("ran past its timeout"),
         Some(status) if status.exit_status() == Some(0) => Ok(()),
@@ -114,6 +115,12 @@ fn wait<'a>(hook: &'a Hook, pidfd: OwnedFd, output: BorrowedFd<'_>) -> Done<'a> 
             failed("failed")
         }
     }
+}
+
+/// What hooks wrote, as far as there is room.
+pub(super) fn said<'b>(output: BorrowedFd<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
+    let read = rustix::io::pread(output, &mut *buffer, 0).unwrap_or(0);
+    buffer.get(..read).unwrap_or_default()
 }
 
 /// Writes how a hook ended behind what it wrote.

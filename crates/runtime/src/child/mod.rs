@@ -13,6 +13,7 @@ pub(crate) use console::attach_terminal;
 pub(crate) use finish::privileged;
 pub(crate) use mounts::{overlay as filesystem_overlay, tree as open_tree};
 
+use crate::door::Apart;
 use crate::plan::Body;
 use crate::step;
 use crate::wire::{self, Record};
@@ -68,6 +69,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) target: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
     pub(crate) size: (u16, u16),
+    /// It outlives the parent, and who says "go" comes through this door.
+    pub(crate) apart: Option<&'a Apart<'a>>,
     /// Mounts made outside.
     pub(crate) trees: &'a [OwnedFd],
     /// What the child's own hooks need, if there are any.
@@ -79,6 +82,11 @@ pub(crate) struct Inherited<'a> {
 }
 
 impl Inherited<'_> {
+    /// The first descriptor that is not the program's.
+    fn first_other(&self) -> u32 {
+        3 + self.apart.map_or(0, |apart| apart.preserve)
+    }
+
     /// Whether the container's process is made by a go-between.
     pub(crate) fn go_between(&self) -> bool {
         let entered = !self.joins.is_empty() || self.netns.is_some();
@@ -131,18 +139,25 @@ impl<'a> Hooks<'a> {
         let Some(stage) = self.stage(|hooks, images| (&hooks.start_container, &images.start)) else {
             return Ok(());
         };
-        hook::run(&stage, b"created", || finish::restrict(&body.program))
+        hook::run(&stage, b"created", || finish::restrict(&body.program, None))
     }
 }
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let failure = match set_up(inherited, image) {
+    let mut caller = None;
+    let failure = match set_up(inherited, image, &mut caller) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure), None);
+    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let mut buffer = [0; 1024];
+    let said = match inherited.hooks {
+        Some(hooks) if failure.errno == wire::HOOK_FAILED => hook::said(hooks.output.as_fd(), &mut buffer),
+        _ => b"",
+    };
+    let told = wire::send(listener.as_fd(), &Record::failed(&failure, said), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
@@ -151,7 +166,7 @@ enum Never {}
 /// Runs the go-between that enters namespaces which the container's process must be born in: no process leaves a user namespace
 /// again, and what is joined before a new one is made must be joined with the host's privileges.
 pub(crate) fn go_between(inherited: &Inherited<'_>, cgroup: Option<BorrowedFd<'_>>, image: &mut Image) -> ! {
-    let born = die_with_parent()
+    let born = die_with_parent(inherited)
         .and_then(|()| join(inherited))
         .and_then(|()| clone3_again(inherited.body.namespaces, cgroup, true).named("clone3", b"container"));
     let told = match born {
@@ -159,18 +174,14 @@ pub(crate) fn go_between(inherited: &Inherited<'_>, cgroup: Option<BorrowedFd<'_
         Ok(Cloned::Parent { pid, pidfd }) => {
             wire::send(inherited.parent.as_fd(), &Record::born(pid), Some(pidfd.as_fd()))
         }
-        Err(failure) => wire::send(inherited.parent.as_fd(), &Record::failed(&failure), None),
+        Err(failure) => wire::send(inherited.parent.as_fd(), &Record::failed(&failure, b""), None),
     };
     exit_now(if told.is_ok() { 0 } else { 2 })
 }
 
-fn die_with_parent() -> Done<'static> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
-}
-
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
     signals::reset_all();
-    die_with_parent()?;
+    die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .named("prctl", b"DUMPABLE")?;
@@ -182,7 +193,7 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
     finish::affinity(&body.program.final_affinity)?;
     rustix::process::setsid().named("setsid", b"")?;
     stdio(inherited)?;
-    close_except(inherited.keep).named("close_range", b"")?;
+    close_except(inherited.first_other(), inherited.keep).named("close_range", b"")?;
     rustix::process::umask(rustix::fs::Mode::empty());
     finish::before_mounts(&body.program, body.in_userns)?;
     if !inherited.joined {
@@ -196,7 +207,7 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
             exit_now(3);
         }
         finish::root_of_namespace()?;
-        die_with_parent()?;
+        die_with_parent(inherited)?;
     }
     let hooks = Hooks { body, images: inherited.hooks, parent: inherited.parent };
     let mut walker = walk::Walker::new(inherited.size, inherited.trees, hooks);
@@ -216,14 +227,45 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program, body.in_userns)?;
+    // A change of user clears it.
+    die_with_parent(inherited)?;
+    if inherited.apart.is_some() {
+        // Who creates is told; who starts may come much later.
+        finish::find(&body.program)?;
+    }
     wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
     drop(master);
-    if !wire::wait_go(inherited.parent.as_fd()) {
+    if !await_go(inherited, caller) {
         exit_now(3);
     }
     hooks.start()?;
-    finish::execute(&body.program, image)
+    let starter = caller.as_ref().unwrap_or(inherited.parent);
+    finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
+}
+
+fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
+    if inherited.apart.is_some() {
+        return Ok(());
+    }
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
+}
+
+/// Waits for "go" of the parent, or of whoever comes through the door; a caller that leaves without a word only looked.
+fn await_go(inherited: &Inherited<'_>, caller: &mut Option<OwnedFd>) -> bool {
+    let Some(door) = inherited.apart.and_then(|apart| apart.door) else {
+        return wire::wait_go(inherited.parent.as_fd());
+    };
+    loop {
+        match rustix::net::accept_with(door, rustix::net::SocketFlags::CLOEXEC) {
+            Ok(socket) if wire::wait_go(socket.as_fd()) => {
+                *caller = Some(socket);
+                return true;
+            }
+            Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Puts the three streams in place.

@@ -63,7 +63,7 @@ impl<'i> Walker<'i> {
                 self.take_root(root, in_place.then_some(path.as_c_str()), object)
             }
             Step::TreeRoot { tree, path } => {
-                let root = mounts::tree(self.tree(*tree)?, c"", true).named(verb, object)?;
+                let root = duplicate(self.tree(*tree)?).named(verb, object)?;
                 self.take_root(root, path.as_deref(), object)
             }
             Step::Filesystem { .. } => self.filesystem(step),
@@ -143,7 +143,7 @@ impl<'i> Walker<'i> {
         };
         let (verb, object) = step.words();
         let made = match (filesystem(kind, source, options, *attributes), fallback) {
-            (Err(Errno::PERM), Some(tree)) => mounts::tree(self.tree(*tree)?, c"", true),
+            (Err(Errno::PERM), Some(tree)) => duplicate(self.tree(*tree)?),
             (made, _) => made,
         };
         let mount = made.named("make file system", kind.to_bytes())?;
@@ -364,6 +364,11 @@ fn private_parent(folder: &OwnedFd) -> rustix::io::Result<()> {
         Err(Errno::INVAL) => Ok(()),
         other => other,
     }
+}
+
+/// The same mount: one that was made in another mount namespace cannot be cloned here.
+fn duplicate(tree: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(tree, 3)
 }
 
 fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> {
