@@ -77,6 +77,18 @@ pub fn set_io_priority(pid: Option<Pid>, class: u32, level: u32) -> Result<()> {
         .map(|_| ())
 }
 
+/// The caller's own: class and level.
+///
+/// # Errors
+/// None in practice.
+pub fn io_priority() -> Result<(u32, u32)> {
+    const WHO_PROCESS: libc::c_int = 1;
+    // SAFETY: integers.
+    let raw = answer(unsafe { libc::syscall(libc::SYS_ioprio_get, WHO_PROCESS, 0) })?;
+    let raw = u32::try_from(raw).unwrap_or(0);
+    Ok((raw >> 13, raw & 7))
+}
+
 /// From which memory nodes the caller's pages come: `MPOL_*` with its flags, and the bits of the nodes. Execve keeps it.
 /// <https://man7.org/linux/man-pages/man2/set_mempolicy.2.html>
 ///

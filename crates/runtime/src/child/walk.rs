@@ -147,6 +147,15 @@ impl<'i> Walker<'i> {
             (made, _) => made,
         };
         let mount = made.named("make file system", kind.to_bytes())?;
+        // A tmpfs that is not told otherwise has the mode of the folder that the image has there.
+        let keeps =
+            kind.as_c_str() == c"tmpfs" && !options.iter().any(|option| option.key.as_c_str() == c"mode");
+        let there = if keeps { open_in(self.root()?, target.to_bytes(), OFlags::PATH).ok() } else { None };
+        if let Some(folder) = there {
+            let mode = Mode::from_raw_mode(fstat(&folder).named(verb, object)?.st_mode);
+            let top = as_folder(mount.as_fd()).named(verb, object)?;
+            rustix::fs::fchmod(top, mode).named(verb, object)?;
+        }
         let place = self.place(kind, target)?;
         if kind.as_c_str() != c"proc" {
             mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;

@@ -77,6 +77,7 @@ pub(super) fn steps(
     if options.make_cwd {
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
+    names(spec, body)?;
     if let Some(hooks) = &body.hooks {
         if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
             body.steps.push(Step::RuntimeHooks {});
@@ -85,8 +86,8 @@ pub(super) fn steps(
             body.steps.push(Step::ContainerHooks {});
         }
     }
-    sysctls(linux, body)?;
-    names(spec, body)?;
+    // Interfaces that hooks bring in are there now.
+    sysctls(spec, linux, body)?;
     if body.program.terminal {
         body.steps.push(Step::Terminal { console: true });
     }
@@ -287,7 +288,7 @@ fn namespaced(body: &Body, flag: u64, field: &str, kind: &str) -> Result<(), Err
     ))
 }
 
-fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
+fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -329,12 +330,12 @@ fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
             return Err(Error::invalid(field, "is no sysctl"));
         }
         let value = text(&field, value)?;
-        body.steps.push(if flag == new::UTS {
-            // Its file is the host's root's alone.
-            Step::Domainname { name: value }
-        } else {
-            Step::Sysctl { path: text(&field, format!("/proc/sys/{path}"))?, value }
-        });
+        if flag != new::UTS {
+            body.steps.push(Step::Sysctl { path: text(&field, format!("/proc/sys/{path}"))?, value });
+        } else if spec.domainname.as_ref().is_none_or(String::is_empty) {
+            // By the call, as the file is the host's root's alone. The specification's own field has the last word.
+            body.steps.push(Step::Domainname { name: value });
+        }
     }
     Ok(())
 }

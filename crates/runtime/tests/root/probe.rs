@@ -110,8 +110,9 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             println!("{}", rustix::system::uname().machine().to_string_lossy());
             ExitCode::SUCCESS
         }
-        "keyring" => {
-            print!("{}", fs::read_to_string("/proc/keys").unwrap_or_default());
+        "ioprio" => {
+            let (class, level) = dhow_sys::scheduling::io_priority().unwrap();
+            println!("{class} {level}");
             ExitCode::SUCCESS
         }
         "pwd" => {
