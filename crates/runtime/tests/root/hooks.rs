@@ -71,17 +71,10 @@ fn here() -> String {
 fn failed() {
     let mut b = Box::new(&["probe", "exit", "0"]);
     let outside = b.dir.join("lower/bin/probe").to_str().unwrap().to_owned();
-    let kinds: [(&str, fn(&mut spec::Hooks) -> &mut Vec<spec::Hook>, &str); 4] = [
-        ("prestart", |h| &mut h.prestart, &outside),
-        ("createRuntime", |h| &mut h.create_runtime, &outside),
-        ("createContainer", |h| &mut h.create_container, &outside),
-        ("startContainer", |h| &mut h.start_container, "/bin/probe"),
-    ];
-    for (kind, list, program) in kinds {
+    for kind in ["prestart", "createRuntime", "createContainer", "startContainer"] {
+        let program = if kind == "startContainer" { "/bin/probe" } else { outside.as_str() };
         let mut error = |hook: spec::Hook| {
-            let mut hooks = spec::Hooks::default();
-            list(&mut hooks).push(hook);
-            b.spec.hooks = Some(hooks);
+            b.spec.hooks = serde_json::from_value(serde_json::json!({ kind: [hook] })).unwrap();
             let error = b.run().err().unwrap();
             assert!(!b.dir.join("upper").exists(), "{kind}");
             assert!(b.plan().unwrap().cgroup_dirs().iter().all(|dir| !dir.exists()), "{kind}");
