@@ -69,20 +69,29 @@ impl Inherited<'_> {
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let mut caller = None;
-    let failure = match set_up(inherited, image, &mut caller) {
+    let mut held = Held::default();
+    let failure = match set_up(inherited, image, &mut held) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let listener = held.caller.as_ref().unwrap_or(inherited.parent);
     let told = wire::send(listener.as_fd(), &Record::failed(&failure), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
+/// What must stay open until a failure is told.
+#[derive(Default)]
+struct Held {
+    /// Who said "go", if not the parent.
+    caller: Option<OwnedFd>,
+    /// Closing the last one sends SIGHUP to this very process, once the terminal is its own.
+    master: Option<OwnedFd>,
+}
+
 enum Never {}
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, held: &mut Held) -> Done<'a, Never> {
     signals::reset_all();
     die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
@@ -105,7 +114,8 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
     for step in &body.steps {
         walker.step(step)?;
     }
-    let (master, slave) = (walker.master.take(), walker.slave.take());
+    held.master = walker.master.take();
+    let slave = walker.slave.take();
     // No folder stays open that a working directory could name.
     drop(walker);
     if let Some(terminal) = slave {
@@ -121,10 +131,10 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
     }
-    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
+    wire::send(inherited.parent.as_fd(), &Record::ready(), held.master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
-    drop(master);
-    if !await_go(inherited, caller) {
+    held.master = None;
+    if !await_go(inherited, &mut held.caller) {
         exit_now(3);
     }
     let starter = caller.as_ref().unwrap_or(inherited.parent);
