@@ -1,6 +1,6 @@
 //! Apply: from a plan to a process.
 
-use crate::cgroup::apply::{Made, doors};
+use crate::cgroup::apply::{Doors, Made};
 use crate::child::{self, Inherited};
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
@@ -89,18 +89,18 @@ pub fn exec(plan: &Plan, pid: Pid, stdio: Stdio<'_>) -> Result<Process, Error> {
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), stdio, Undo::default())
+    start(&plan.body, None, Some((pid, pidfd.as_fd())), stdio, Undo::default())
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
+    target: Option<(Pid, BorrowedFd<'_>)>,
     stdio: Stdio<'_>,
     undo: Undo,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let tasks = doors(&body.cgroups)?;
+    let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
@@ -111,26 +111,26 @@ fn start(
     }
     let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                size,
-            },
-            &mut image,
-        ),
-    })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
+    let cloned =
+        in_pid_namespace(pid_join, target.map(|(_, fd)| fd), || match clone_into(body, &doors, target)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => child::run(
+                &Inherited {
+                    body,
+                    parent: &child,
+                    tasks: &doors.tasks,
+                    joins: &joins,
+                    netns,
+                    target: target.map(|(_, fd)| fd),
+                    stdio: streams,
+                    size,
+                },
+                &mut image,
+            ),
+        })?;
+    let (pid, pidfd) = cloned?;
     drop(child);
     let mut process = Process {
         pid,
@@ -148,12 +148,29 @@ fn start(
             return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
         }
     }
+    if let Some(cgroups) = &mut process.made.cgroups {
+        cgroups.entered();
+    }
     let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
     process.mount_namespace = Some(
         open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// Clones, with v2 right into the container's cgroup, or to where its init went.
+fn clone_into(body: &Body, doors: &Doors, target: Option<(Pid, BorrowedFd<'_>)>) -> Result<Cloned, Error> {
+    let named = |e| Error::os("clone3", "container", e);
+    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), target) {
+        // Its init made cgroups with controllers of their own below: then only those take processes.
+        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some((init, _))) => {
+            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
+            let folder = folder.ok_or_else(|| named(e))?;
+            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
+        }
+        (cloned, _) => cloned.map_err(named),
+    }
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
