@@ -20,6 +20,8 @@ pub(crate) const TEST: &[Need] = &[
     ("ip", "iproute2"),
     ("curl", "curl"),
 ];
+/// To count system calls.
+pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 

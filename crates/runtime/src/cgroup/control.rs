@@ -80,21 +80,6 @@ pub fn processes(dirs: &[PathBuf]) -> Result<Vec<i32>, Error> {
         .map_or(Ok(Vec::new()), |dir| all_processes(std::slice::from_ref(dir)))
 }
 
-/// Whether a container is frozen. One without a freezer never is.
-///
-/// # Errors
-/// If the freezer's file cannot be read.
-pub fn frozen(dirs: &[PathBuf]) -> Result<bool, Error> {
-    for (file, wanted) in [("cgroup.freeze", "1"), ("freezer.self_freezing", "1")] {
-        if let Some(dir) = with(dirs, file) {
-            let path = dir.join(file);
-            let text = fs::read_to_string(&path).map_err(|e| Error::io("read cgroup", path.display(), &e))?;
-            return Ok(text.trim() == wanted);
-        }
-    }
-    Ok(false)
-}
-
 /// Freezes or thaws everything in a container's cgroups.
 ///
 /// # Errors
@@ -158,5 +143,42 @@ fn await_frozen(dir: &Path) -> Result<(), Error> {
         if events.map_err(|e| Error::os("poll", path.display(), e))? == 0 {
             return Err(Error::os("freeze", dir.display(), Errno::TIMEDOUT));
         }
+    }
+}
+
+/// Whether everything in a container's cgroups is frozen, or is being.
+///
+/// # Errors
+/// If that cannot be read.
+pub fn frozen(dirs: &[PathBuf]) -> Result<bool, Error> {
+    for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        let Some(dir) = with(dirs, file) else { continue };
+        let path = dir.join(file);
+        let state = fs::read_to_string(&path).map_err(|e| Error::io("read cgroup", path.display(), &e))?;
+        return Ok(state.trim() != thawed);
+    }
+    Ok(false)
+}
+
+/// Sends `signal` to every process of a container. While it happens they are frozen, so that none forks away from it and no number
+/// comes to mean another process.
+///
+/// # Errors
+/// If the cgroup cannot be read or a process not be signalled.
+pub fn signal_all(dirs: &[PathBuf], signal: i32) -> Result<(), Error> {
+    let was = frozen(dirs)?;
+    // Without a freezer it is as good as it gets.
+    let held = !was && freeze(dirs, true).is_ok();
+    let sent = processes(dirs).and_then(|pids| pids.into_iter().try_for_each(|pid| send(pid, signal)));
+    if held {
+        freeze(dirs, false)?;
+    }
+    sent
+}
+
+fn send(pid: i32, signal: i32) -> Result<(), Error> {
+    match dhow_sys::signals::kill(rustix::process::Pid::from_raw(pid), signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(e) => Err(Error::os("signal process", pid, e)),
     }
 }

@@ -54,7 +54,7 @@ impl Drop for Scope {
 fn hold(parent: Pid) -> ! {
     let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let orphan = rustix::process::getppid() != Some(parent);
-    if tied.is_err() || orphan || dhow_sys::exec::close_except(&[]).is_err() {
+    if tied.is_err() || orphan || dhow_sys::exec::close_except(3, &[]).is_err() {
         exit_now(1);
     }
     loop {
