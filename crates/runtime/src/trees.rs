@@ -1,13 +1,14 @@
 //! Mounts that are made before the clone, with the host's privileges: id-mapped ones, and all that a container in a user namespace
 //! takes from the host. They are attached nowhere until the child does it.
 
-use crate::child::{filesystem_overlay, open_tree};
+use crate::child::overlay;
 use crate::step::{Attributes, Device, Tree};
 use crate::{Error, plan::Body, userns};
 use dhow_sys::mount::{Change, idmap, mount_setattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, fstat, makedev};
 use rustix::io::Errno;
+use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use std::ffi::CStr;
 
 /// Makes all of a plan, in its order.
@@ -19,11 +20,17 @@ pub(crate) fn make(body: &Body) -> Result<Vec<OwnedFd>, Error> {
 fn one(tree: &Tree, maps: &[OwnedFd]) -> Result<OwnedFd, Error> {
     match tree {
         Tree::Overlay { lowers, upper, work, volatile } => {
-            filesystem_overlay(lowers, upper, work, *volatile).map_err(|failure| failure.into_error())
+            let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
+            let fs = fs.map_err(|e| Error::os("fsopen", "overlay", e))?;
+            overlay(fs.as_fd(), lowers, upper, work, *volatile).map_err(|failure| failure.into_error())
         }
         Tree::Path { source, recursive, attributes, idmap: map, idmap_recursive, device } => {
             let failed = |errno| Error::os("bind from", source.to_string_lossy(), errno);
-            let mount = open_tree(CWD, source, *recursive).map_err(failed)?;
+            let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            if *recursive {
+                flags |= OpenTreeFlags::AT_RECURSIVE;
+            }
+            let mount = open_tree(CWD, source.as_c_str(), flags).map_err(failed)?;
             if let Some(device) = device {
                 check(mount.as_fd(), source, device)?;
             }

@@ -1,4 +1,4 @@
-//! How the kernel treats a process among others: sched_setattr(2), sched_setaffinity(2), ioprio_set(2), set_mempolicy(2).
+//! How the kernel treats a process among others: sched_setattr(2), sched_setaffinity(2), set_mempolicy(2).
 //! <https://man7.org/linux/man-pages/man2/sched_setattr.2.html>
 #![allow(unsafe_code, reason = "rustix lacks these calls, or has them for fewer processors")]
 
@@ -63,30 +63,6 @@ pub fn set_affinity(pid: Option<Pid>, mask: &[u64]) -> Result<()> {
         libc::syscall(libc::SYS_sched_setaffinity, number(pid), size_of_val(mask), mask.as_ptr())
     })
     .map(|_| ())
-}
-
-/// Class (1 real time, 2 best effort, 3 idle) and level (0 to 7) of a process (none: the caller) at its disks.
-/// <https://man7.org/linux/man-pages/man2/ioprio_set.2.html>
-///
-/// # Errors
-/// `EPERM` for real time without CAP_SYS_ADMIN or CAP_SYS_NICE.
-pub fn set_io_priority(pid: Option<Pid>, class: u32, level: u32) -> Result<()> {
-    const WHO_PROCESS: libc::c_int = 1;
-    // SAFETY: integers.
-    answer(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, number(pid), class << 13 | level) })
-        .map(|_| ())
-}
-
-/// The caller's own: class and level.
-///
-/// # Errors
-/// None in practice.
-pub fn io_priority() -> Result<(u32, u32)> {
-    const WHO_PROCESS: libc::c_int = 1;
-    // SAFETY: integers.
-    let raw = answer(unsafe { libc::syscall(libc::SYS_ioprio_get, WHO_PROCESS, 0) })?;
-    let raw = u32::try_from(raw).unwrap_or(0);
-    Ok((raw >> 13, raw & 7))
 }
 
 /// From which memory nodes the caller's pages come: `MPOL_*` with its flags, and the bits of the nodes. Execve keeps it.

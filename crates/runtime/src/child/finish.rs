@@ -82,7 +82,7 @@ pub(crate) fn privileged(program: &Program, pid: Option<Pid>) -> Done<'_> {
         scheduling::set_scheduler(pid, &attributes).named("sched_setattr", b"")?;
     }
     if let Some(IoPriority { class, level }) = program.io_priority {
-        scheduling::set_io_priority(pid, class, level).named("ioprio_set", b"")?;
+        dhow_sys::ioprio::set(pid, class, level).named("ioprio_set", b"")?;
     }
     Ok(())
 }
@@ -115,12 +115,16 @@ pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
             }
         }
     }
-    rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
+    if program.uid != 0 {
+        rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
+    }
     groups(program)?;
     let (uid, gid) = (Uid::from_raw(program.uid), Gid::from_raw(program.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
-    rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
+    if program.uid != 0 {
+        rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
+    }
     capabilities(program, CapabilitySet::SYS_ADMIN.bits())?;
     if !early {
         rustix::process::chdir(program.cwd.as_c_str()).named("chdir", program.cwd.as_bytes())?;

@@ -11,7 +11,7 @@ mod walk;
 
 pub(crate) use console::attach_terminal;
 pub(crate) use finish::privileged;
-pub(crate) use mounts::{overlay as filesystem_overlay, tree as open_tree};
+pub(crate) use mounts::overlay;
 
 use crate::door::Apart;
 use crate::plan::Body;
@@ -20,7 +20,7 @@ use crate::wire::{self, Record};
 use dhow_sys::clone::{Cloned, clone3_again, exit_now};
 use dhow_sys::exec::{Image, close_except};
 use dhow_sys::{clone::new, signals};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
@@ -69,6 +69,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) target: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
     pub(crate) size: (u16, u16),
+    /// The signals that the parent ignores: its handlers went with the clone.
+    pub(crate) ignored: u64,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
     /// Mounts made outside.
@@ -145,13 +147,13 @@ impl<'a> Hooks<'a> {
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let mut caller = None;
-    let failure = match set_up(inherited, image, &mut caller) {
+    let mut kept = Kept::default();
+    let failure = match set_up(inherited, image, &mut kept) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let listener = kept.caller.as_ref().unwrap_or(inherited.parent);
     let mut buffer = [0; 1024];
     let said = match inherited.hooks {
         Some(hooks) if failure.errno == wire::HOOK_FAILED => hook::said(hooks.output.as_fd(), &mut buffer),
@@ -159,6 +161,15 @@ pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
     };
     let told = wire::send(listener.as_fd(), &Record::failed(&failure, said), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
+}
+
+/// What must stay open until a failure is told.
+#[derive(Default)]
+struct Kept {
+    /// Who said "go", if not the parent.
+    caller: Option<OwnedFd>,
+    /// Closing the last one sends SIGHUP to this very process, once the terminal is its own.
+    master: Option<OwnedFd>,
 }
 
 enum Never {}
@@ -179,8 +190,12 @@ pub(crate) fn go_between(inherited: &Inherited<'_>, cgroup: Option<BorrowedFd<'_
     exit_now(if told.is_ok() { 0 } else { 2 })
 }
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
-    signals::reset_all();
+/// A descriptor that is not closed where it was used: one call closes all of them before the container's user can name any.
+type Held = std::mem::ManuallyDrop<OwnedFd>;
+
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
+    signals::reset(inherited.ignored);
+    signals::unblock_all();
     die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
@@ -217,9 +232,13 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
     for step in &body.steps {
         walker.step(step)?;
     }
-    let (master, slave) = (walker.master.take(), walker.slave.take());
+    kept.master = walker.master.take();
+    let slave = walker.slave.take();
     // No folder stays open that a working directory could name.
-    drop(walker);
+    let terminal = [kept.master.as_ref(), slave.as_ref()].into_iter().flatten().map(AsFd::as_fd);
+    let door = inherited.apart.and_then(|apart| apart.door);
+    let output = inherited.hooks.map(|hooks| hooks.output.as_fd());
+    close_others(inherited, terminal.chain(door).chain(output))?;
     if let Some(terminal) = slave {
         attach_terminal(terminal.as_fd())?;
     }
@@ -233,14 +252,14 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
     }
-    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
+    wire::send(inherited.parent.as_fd(), &Record::ready(), kept.master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
-    drop(master);
-    if !await_go(inherited, caller) {
+    kept.master = None;
+    if !await_go(inherited, &mut kept.caller) {
         exit_now(3);
     }
     hooks.start()?;
-    let starter = caller.as_ref().unwrap_or(inherited.parent);
+    let starter = kept.caller.as_ref().unwrap_or(inherited.parent);
     finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
 }
 
@@ -275,6 +294,22 @@ fn stdio(inherited: &Inherited<'_>) -> Done<'static> {
     rustix::stdio::dup2_stdin(stdin).named("dup2", b"stdin")?;
     rustix::stdio::dup2_stdout(stdout).named("dup2", b"stdout")?;
     rustix::stdio::dup2_stderr(stderr).named("dup2", b"stderr")
+}
+
+/// Closes all but the streams, the socket to the parent, what the program inherits, and `wanted`.
+fn close_others<'a>(
+    inherited: &Inherited<'a>,
+    wanted: impl Iterator<Item = BorrowedFd<'a>>,
+) -> Done<'static> {
+    let mut keep = [inherited.parent.as_fd(); 12];
+    let mut count = 1;
+    for fd in wanted {
+        *keep.get_mut(count).ok_or(Errno::MFILE).named("keep descriptor", b"")? = fd;
+        count += 1;
+    }
+    let keep = keep.get_mut(..count).ok_or(Errno::MFILE).named("keep descriptor", b"")?;
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    close_except(inherited.first_other(), keep).named("close_range", b"")
 }
 
 fn join(inherited: &Inherited<'_>) -> Done<'static> {

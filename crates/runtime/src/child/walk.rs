@@ -1,69 +1,97 @@
 //! One method per kind of step.
 
-use super::mounts::{self, add_attributes, attach, attach_checked, filesystem, tree};
-use super::paths::{Missing, open_in, open_or_make, parent_of};
-use super::{Done, Failure, Hooks, Named, console, copy};
+use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
+use super::paths::{Missing, folder, open_in, open_or_make, split};
+use super::{Done, Failure, Held, Hooks, Named, console, copy};
 use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::mount::{
+    FsOpenFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsopen, mount, mount_change, unmount,
+};
 use std::ffi::{CStr, CString};
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
-pub(super) struct Walker<'i> {
-    root: Option<OwnedFd>,
+pub(super) struct Walker<'a> {
     /// What the parent made.
-    trees: &'i [OwnedFd],
-    hooks: Hooks<'i>,
+    trees: &'a [OwnedFd],
+    hooks: Hooks<'a>,
+    root: Option<Held>,
+    /// See [`Root::shared`].
+    shared: bool,
+    /// No mount of the old root is a peer of one of the host.
+    detached: bool,
     size: (u16, u16),
+    /// The folder of the last node or link: most are in /dev.
+    folder: Option<(&'a [u8], Held)>,
     /// The verified /dev/null of the host, for masks of files.
-    null: Option<OwnedFd>,
+    null: Option<Held>,
     /// An attached empty tmpfs, for masks of folders.
-    empty: Option<OwnedFd>,
+    empty: Option<Held>,
     pub(super) master: Option<OwnedFd>,
     pub(super) slave: Option<OwnedFd>,
 }
 
-impl<'i> Walker<'i> {
-    pub(super) fn new(size: (u16, u16), trees: &'i [OwnedFd], hooks: Hooks<'i>) -> Self {
-        Self { root: None, trees, hooks, size, null: None, empty: None, master: None, slave: None }
+impl<'a> Walker<'a> {
+    pub(super) fn new(size: (u16, u16), trees: &'a [OwnedFd], hooks: Hooks<'a>) -> Self {
+        Self {
+            trees,
+            hooks,
+            root: None,
+            shared: false,
+            detached: false,
+            size,
+            folder: None,
+            null: None,
+            empty: None,
+            master: None,
+            slave: None,
+        }
     }
 
     /// For an exec: the joined mount namespace's root.
     pub(super) fn root_is_own(&mut self) -> Done<'static> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(open(c"/", flags, Mode::empty()).named("open", b"/")?);
+        self.root = Some(Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?));
+        self.shared = true;
         Ok(())
     }
 
     fn root(&self) -> Done<'static, BorrowedFd<'_>> {
-        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF).named("resolve", b"/")
+        self.root.as_ref().map(|root| root.as_fd()).ok_or(Errno::BADF).named("resolve", b"/")
     }
 
-    pub(super) fn step<'a>(&mut self, step: &'a Step) -> Done<'a>
-    where
-        'i: 'a,
-    {
+    fn furnished(&self) -> Done<'static, Root<'_>> {
+        Ok(Root { fd: self.root()?, shared: self.shared })
+    }
+
+    pub(super) fn step(&mut self, step: &'a Step) -> Done<'a> {
         let (verb, object) = step.words();
+        if !matches!(step, Step::Node { .. } | Step::Link { .. }) {
+            // Something may come to lie over it.
+            self.folder = None;
+        }
         match step {
-            Step::Detach { shared } => detach(*shared).named(verb, object),
-            Step::CgroupNamespace {} => dhow_sys::namespaces::unshare(new::CGROUP).named(verb, object),
-            Step::Overlay { lowers, upper, work, volatile } => {
-                let root = mounts::overlay(lowers, upper, work, *volatile)?;
-                self.take_root(root, None, object)
+            Step::Detach { shared } => {
+                self.detached = !*shared;
+                detach(*shared).named(verb, object)
             }
+            Step::CgroupNamespace {} => dhow_sys::namespaces::unshare(new::CGROUP).named(verb, object),
+            Step::Overlay { lowers, upper, work, volatile } => self.overlay(lowers, upper, work, *volatile),
             Step::OverlayClassic { upper, data } => self.overlay_classic(upper, data),
             Step::BindRoot { path, in_place } => {
                 let root = tree(CWD, path, true).named(verb, object)?;
+                self.shared = true;
                 self.take_root(root, in_place.then_some(path.as_c_str()), object)
             }
-            Step::TreeRoot { tree, path } => {
+            Step::TreeRoot { tree, path, shared } => {
                 let root = duplicate(self.tree(*tree)?).named(verb, object)?;
+                self.shared = *shared;
                 self.take_root(root, path.as_deref(), object)
             }
             Step::Filesystem { .. } => self.filesystem(step),
@@ -71,10 +99,12 @@ impl<'i> Walker<'i> {
                 self.copy_up(source, target, options, *attributes, *propagation)
             }
             Step::Bind { source, target, recursive, attributes } => {
-                mounts::bind(self.root()?, source, target, *recursive, attributes)
+                self.shared |= mounts::bind(self.root()?, source, target, *recursive, attributes)?;
+                Ok(())
             }
             Step::Attach { tree, source, target } => {
-                mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)
+                self.shared |= mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)?;
+                Ok(())
             }
             Step::Remount { path, attributes } => {
                 let place = open_in(self.root()?, path.to_bytes(), OFlags::PATH).named(verb, object)?;
@@ -110,20 +140,32 @@ impl<'i> Walker<'i> {
         }
     }
 
-    fn overlay_classic<'a>(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
+    fn overlay(
+        &mut self,
+        lowers: &'a [CString],
+        upper: &'a CStr,
+        work: &'a CStr,
+        volatile: bool,
+    ) -> Done<'a> {
+        let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
+        let root = mounts::overlay(fs.as_fd(), lowers, upper, work, volatile)?;
+        self.take_root(Held::new(root), None, upper.to_bytes())
+    }
+
+    fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
         let object = upper.to_bytes();
         mount(c"overlay", upper, c"overlay", MountFlags::empty(), data).named("mount overlay", object)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(open(upper, flags, Mode::empty()).named("open", object)?);
+        self.root = Some(Held::new(open(upper, flags, Mode::empty()).named("open", object)?));
         Ok(())
     }
 
     /// Attaches the root over the old one: paths of the host still begin below it. Or where it is.
-    fn take_root<'a>(&mut self, root: OwnedFd, place: Option<&CStr>, object: &'a [u8]) -> Done<'a> {
+    fn take_root(&mut self, root: Held, place: Option<&CStr>, object: &'a [u8]) -> Done<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(place.unwrap_or(c"/"), flags, Mode::empty()).named("open", object)?;
+        let old = open(place.unwrap_or(c"/"), flags, Mode::empty()).map(Held::new).named("open", object)?;
         if place.is_some() {
-            private_parent(&old).named("make private", object)?;
+            private_parent(old.as_fd()).named("make private", object)?;
         }
         attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
         self.root = Some(root);
@@ -131,12 +173,12 @@ impl<'i> Walker<'i> {
     }
 
     /// One of the parent's trees.
-    fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'_>> {
+    fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'a>> {
         let tree = usize::try_from(index).ok().and_then(|index| self.trees.get(index));
         tree.map(AsFd::as_fd).ok_or(Errno::BADF).named("attach", b"tree")
     }
 
-    fn filesystem<'a>(&self, step: &'a Step) -> Done<'a> {
+    fn filesystem(&self, step: &'a Step) -> Done<'a> {
         let Step::Filesystem { kind, source, target, options, attributes, propagation, fallback } = step
         else {
             return Ok(());
@@ -147,24 +189,28 @@ impl<'i> Walker<'i> {
             (made, _) => made,
         };
         let mount = made.named("make file system", kind.to_bytes())?;
-        // A tmpfs that is not told otherwise has the mode of the folder that the image has there.
-        let keeps =
-            kind.as_c_str() == c"tmpfs" && !options.iter().any(|option| option.key.as_c_str() == c"mode");
-        let there = if keeps { open_in(self.root()?, target.to_bytes(), OFlags::PATH).ok() } else { None };
-        if let Some(folder) = there {
-            let mode = Mode::from_raw_mode(fstat(&folder).named(verb, object)?.st_mode);
-            let top = as_folder(mount.as_fd()).named(verb, object)?;
-            rustix::fs::fchmod(top, mode).named(verb, object)?;
+        if kind.as_c_str() == c"tmpfs" && !options.iter().any(|option| option.key.as_c_str() == c"mode") {
+            self.keep_mode(target, mount.as_fd())?;
         }
         let place = self.place(kind, target)?;
         if kind.as_c_str() != c"proc" {
             mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
         }
-        attach_checked(verb, self.root()?, target, place.as_fd(), mount.as_fd())?;
+        attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
         propagate(mount.as_fd(), *propagation).named(verb, object)
     }
 
-    fn copy_up<'a>(
+    /// A tmpfs that is not told otherwise has the mode of the folder that the image has there.
+    fn keep_mode(&self, target: &'a CStr, mount: BorrowedFd<'_>) -> Done<'a> {
+        const STEP: &str = "chmod";
+        let object = target.to_bytes();
+        let Ok(folder) = open_in(self.root()?, object, OFlags::PATH) else { return Ok(()) };
+        let mode = Mode::from_raw_mode(fstat(folder.as_fd()).named(STEP, object)?.st_mode);
+        let top = as_folder(mount).named(STEP, object)?;
+        rustix::fs::fchmod(top.as_fd(), mode).named(STEP, object)
+    }
+
+    fn copy_up(
         &self,
         source: &CStr,
         target: &'a CStr,
@@ -180,27 +226,34 @@ impl<'i> Walker<'i> {
         let from = as_folder(place.as_fd()).named(STEP, object)?;
         let to = as_folder(mount.as_fd()).named(STEP, object)?;
         copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
-        attach_checked(STEP, self.root()?, target, place.as_fd(), mount.as_fd())?;
+        attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
         propagate(mount.as_fd(), propagation).named(STEP, object)
     }
 
     /// Where a file system goes. /proc and /sys must not be links: a hostile image could point them elsewhere.
-    fn place<'a>(&self, kind: &CStr, target: &'a CStr) -> Done<'a, OwnedFd> {
+    fn place(&self, kind: &CStr, target: &'a CStr) -> Done<'a, Held> {
         let object = target.to_bytes();
-        let place = open_or_make(self.root()?, target, Missing::Folder).named("mount", object)?;
-        if kind == c"proc" || kind == c"sysfs" {
-            let (parent, name) = parent_of(self.root()?, target).named("mount", object)?;
-            let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-                .named("mount", object)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                let detail = "the image has something else than a folder there";
+        if kind != c"proc" && kind != c"sysfs" {
+            return open_or_make(self.root()?, target, Missing::Folder).named("mount", object);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let detail = "the image has something else than a folder there";
+        match open_in(self.root()?, object, flags) {
+            Err(Errno::NOENT) => {}
+            Err(Errno::NOTDIR) => {
                 return Err(Failure { step: "mount", object, errno: Errno::NOTDIR, detail });
             }
+            other => return other.named("mount", object),
         }
-        Ok(place)
+        // A link to what is missing is one of those.
+        open_or_make(self.root()?, target, Missing::Folder).named("mount", object)?;
+        match open_in(self.root()?, object, flags) {
+            Err(Errno::NOTDIR) => Err(Failure { step: "mount", object, errno: Errno::NOTDIR, detail }),
+            other => other.named("mount", object),
+        }
     }
 
-    fn cgroup_tree<'a>(
+    fn cgroup_tree(
         &self,
         target: &'a CStr,
         folders: &'a [CString],
@@ -210,43 +263,49 @@ impl<'i> Walker<'i> {
     ) -> Done<'a> {
         const STEP: &str = "mount cgroups";
         let object = target.to_bytes();
-        let mode = [];
-        let top = filesystem(c"tmpfs", c"tmpfs", &mode, attributes & !attr::RDONLY).named(STEP, object)?;
-        rustix::fs::fchmod(as_folder(top.as_fd()).named(STEP, object)?, Mode::from_raw_mode(0o755))
-            .named(STEP, object)?;
+        let mode = [(c"mode", Some(c"755"))].into_iter();
+        let top =
+            filesystem_with(c"tmpfs", c"tmpfs", mode, attributes & !attr::RDONLY).named(STEP, object)?;
         let place = open_or_make(self.root()?, target, Missing::Folder).named(STEP, object)?;
-        attach_checked(STEP, self.root()?, target, place.as_fd(), top.as_fd())?;
+        attach_checked(STEP, self.furnished()?, target, place.as_fd(), top.as_fd())?;
         for (folder, name) in folders.iter().zip(names) {
             let mount = tree(CWD, folder, false).named(STEP, folder.to_bytes())?;
-            let change = Change { set: attributes, clear: 0, propagation: propagation::PRIVATE };
-            mount_setattr(mount.as_fd(), false, change).named(STEP, folder.to_bytes())?;
-            rustix::fs::mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755))
+            rustix::fs::mkdirat(top.as_fd(), name.as_c_str(), Mode::from_raw_mode(0o755))
                 .named(STEP, name.to_bytes())?;
-            let place = open_in(top.as_fd(), name.to_bytes(), OFlags::PATH).named(STEP, name.to_bytes())?;
-            attach(mount.as_fd(), place.as_fd()).named(STEP, folder.to_bytes())?;
+            // Nobody else has this tmpfs: the name is the folder just made.
+            mounts::attach_at(mount.as_fd(), top.as_fd(), name).named(STEP, folder.to_bytes())?;
         }
         for pair in aliases.chunks_exact(2) {
             if let [alias, name] = pair {
-                rustix::fs::symlinkat(name.as_c_str(), &top, alias.as_c_str())
+                rustix::fs::symlinkat(name.as_c_str(), top.as_fd(), alias.as_c_str())
                     .named(STEP, alias.to_bytes())?;
             }
         }
-        if attributes & attr::RDONLY != 0 {
-            add_attributes(top.as_fd(), false, attr::RDONLY).named(STEP, object)?;
-        }
-        Ok(())
+        let change = Change { set: attributes, clear: 0, propagation: propagation::PRIVATE };
+        mount_setattr(top.as_fd(), true, change).named(STEP, object)
     }
 
-    fn node<'a>(&self, step: &'a Step) -> Done<'a> {
+    /// Opens (or makes) the folder that `path` is in; the same for one after the other.
+    fn folder_of(&mut self, step: &'static str, path: &'a CStr) -> Done<'a, (BorrowedFd<'_>, &'a [u8])> {
+        let object = path.to_bytes();
+        let (parent, name) = split(path).named(step, object)?;
+        if self.folder.as_ref().is_none_or(|(last, _)| *last != parent) {
+            self.folder = Some((parent, folder(self.root()?, parent).named(step, object)?));
+        }
+        let folder = self.folder.as_ref().map(|(_, fd)| fd.as_fd()).ok_or(Errno::BADF).named(step, object)?;
+        Ok((folder, name))
+    }
+
+    fn node(&mut self, step: &'a Step) -> Done<'a> {
         let Step::Node { path, kind, mode, major, minor, uid, gid } = step else { return Ok(()) };
         let object = path.to_bytes();
-        let (parent, name) = parent_of(self.root()?, path).named("mknod", object)?;
+        let (parent, name) = self.folder_of("mknod", path)?;
         let kind = FileType::from_raw_mode(*kind);
         let device = rustix::fs::makedev(*major, *minor);
-        match rustix::fs::mknodat(&parent, name, kind, Mode::from_raw_mode(*mode), device) {
+        match rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(*mode), device) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                let stat = rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                     .named("mknod", object)?;
                 let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == device;
                 return if same { Ok(()) } else { Err(Errno::EXIST).named("mknod", object) };
@@ -255,21 +314,21 @@ impl<'i> Walker<'i> {
         }
         if (*uid, *gid) != (0, 0) {
             let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-            rustix::fs::chownat(&parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                 .named("chown", object)?;
         }
         Ok(())
     }
 
-    fn link<'a>(&self, path: &'a CStr, to: &CStr, only_if: Option<&CStr>) -> Done<'a> {
+    fn link(&mut self, path: &'a CStr, to: &CStr, only_if: Option<&CStr>) -> Done<'a> {
         let object = path.to_bytes();
         if let Some(needed) = only_if
             && open_in(self.root()?, needed.to_bytes(), OFlags::PATH).is_err()
         {
             return Ok(());
         }
-        let (parent, name) = parent_of(self.root()?, path).named("symlink", object)?;
-        match rustix::fs::symlinkat(to, &parent, name) {
+        let (parent, name) = self.folder_of("symlink", path)?;
+        match rustix::fs::symlinkat(to, parent, name) {
             Err(Errno::EXIST) => Ok(()),
             other => other.named("symlink", object),
         }
@@ -277,14 +336,14 @@ impl<'i> Walker<'i> {
 
     /// Hides a path: a folder behind an empty read-only tmpfs, a file behind the host's /dev/null (not the container's, which its
     /// image or a process in it may have replaced: CVE-2025-31133).
-    fn mask<'a>(&mut self, path: &'a CStr) -> Done<'a> {
+    fn mask(&mut self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "mask";
         let object = path.to_bytes();
         let place = match open_in(self.root()?, object, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
-        let kind = FileType::from_raw_mode(fstat(&place).named(STEP, object)?.st_mode);
+        let kind = FileType::from_raw_mode(fstat(place.as_fd()).named(STEP, object)?.st_mode);
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         let mount = match cover {
             Some(cover) => tree(cover.as_fd(), c"", false).named(STEP, object)?,
@@ -293,13 +352,13 @@ impl<'i> Walker<'i> {
             }
             None => null().named(STEP, b"/dev/null")?,
         };
-        attach_checked(STEP, self.root()?, path, place.as_fd(), mount.as_fd())?;
+        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())?;
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         cover.get_or_insert(mount);
         Ok(())
     }
 
-    fn read_only_path<'a>(&self, path: &'a CStr) -> Done<'a> {
+    fn read_only_path(&self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "make read-only";
         let object = path.to_bytes();
         let place = match open_in(self.root()?, object, OFlags::PATH) {
@@ -308,13 +367,13 @@ impl<'i> Walker<'i> {
         };
         let mount = tree(place.as_fd(), c"", true).named(STEP, object)?;
         add_attributes(mount.as_fd(), true, attr::RDONLY).named(STEP, object)?;
-        attach_checked(STEP, self.root()?, path, place.as_fd(), mount.as_fd())
+        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())
     }
 
     fn terminal(&mut self, console: bool) -> Done<'static> {
         let (master, slave) = console::open(self.root()?, self.size)?;
         if console {
-            console::mount_console(self.root()?, slave.as_fd())?;
+            console::mount_console(self.furnished()?, slave.as_fd())?;
         }
         self.master = Some(master);
         self.slave = Some(slave);
@@ -325,12 +384,14 @@ impl<'i> Walker<'i> {
     fn pivot(&self) -> Done<'static> {
         let root = self.root()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(c"/", flags, Mode::empty()).named("open", b"/")?;
+        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
         rustix::process::fchdir(root).named("fchdir", b"new root")?;
         rustix::process::pivot_root(c".", c".").named("pivot_root", b"/")?;
-        rustix::process::fchdir(&old).named("fchdir", b"old root")?;
-        mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-            .named("detach", b"old root")?;
+        rustix::process::fchdir(old.as_fd()).named("fchdir", b"old root")?;
+        if !self.detached {
+            mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+                .named("detach", b"old root")?;
+        }
         unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
         rustix::process::chdir(c"/").named("chdir", b"/")
     }
@@ -354,9 +415,9 @@ impl<'i> Walker<'i> {
 }
 
 /// Makes the mount that `folder` is in private, so that what is attached there is seen nowhere else.
-fn private_parent(folder: &OwnedFd) -> rustix::io::Result<()> {
+fn private_parent(folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let id = mounts::mount_id(folder.as_fd())?;
+    let id = mounts::mount_id(folder)?;
     let mut top = rustix::fs::openat(folder, c".", flags, Mode::empty())?;
     loop {
         let above = rustix::fs::openat(&top, c"..", flags, Mode::empty())?;
@@ -376,8 +437,14 @@ fn private_parent(folder: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 /// The same mount: one that was made in another mount namespace cannot be cloned here.
-fn duplicate(tree: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(tree, 3)
+fn duplicate(tree: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    rustix::io::fcntl_dupfd_cloexec(tree, 3).map(Held::new)
+}
+
+/// A mount's root, usable for more than its place.
+fn as_folder(mount: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(mount, c".", flags, Mode::empty()).map(Held::new)
 }
 
 fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> {
@@ -385,11 +452,6 @@ fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> 
         return Ok(());
     }
     mount_setattr(mount, true, Change { propagation, ..Change::default() })
-}
-
-/// A mount's root descriptor, usable for fchmod.
-fn as_folder(mount: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat(mount, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn detach(shared: bool) -> rustix::io::Result<()> {
@@ -401,9 +463,9 @@ fn detach(shared: bool) -> rustix::io::Result<()> {
     }
 }
 
-fn null() -> rustix::io::Result<OwnedFd> {
+fn null() -> rustix::io::Result<Held> {
     let mount = tree(CWD, c"/dev/null", false)?;
-    let stat = fstat(&mount)?;
+    let stat = fstat(mount.as_fd())?;
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rustix::fs::makedev(1, 3);
     if genuine { Ok(mount) } else { Err(Errno::NODEV) }

@@ -183,6 +183,9 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = &self.body;
+        if let Some(unit) = &body.cgroups.unit {
+            writeln!(f, "unit {} properties={}", unit.name, unit.properties.len())?;
+        }
         for dir in &body.cgroups.dirs {
             writeln!(f, "cgroup {}", dir.path.display())?;
             for write in &dir.writes {
@@ -235,7 +238,7 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     namespaces::compile(linux, options, &mut body)?;
     namespaces::mapped(linux, &process.user, &body)?;
     body.hooks = hooks::compile(spec, options)?;
-    let place = cgroups::compile(linux, linux.resources.as_ref(), body.namespaces & new::CGROUP != 0, host)?;
+    let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
     let mut resolved = process.clone();
     if options.init.is_some() {
         resolved.args.splice(0..0, ["/sbin/docker-init".to_owned(), "--".to_owned()]);
@@ -294,7 +297,7 @@ pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -
     let mut body = Body { exec: true, ..Body::default() };
     body.entered = namespaces::entered(linux);
     body.in_userns = body.entered & new::USER != 0;
-    body.cgroups = cgroups::compile(linux, None, false, host)?.cgroups;
+    body.cgroups = cgroups::enter(linux, host)?;
     body.program = process::compile(
         process,
         linux,

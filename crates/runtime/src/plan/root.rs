@@ -140,7 +140,7 @@ fn source(
             let in_place = joined || body.hooks.is_some();
             let step = if body.in_userns && !joined {
                 let tree = mounts::tree(body, path.clone(), true, &Attributes::default());
-                Step::TreeRoot { tree, path: in_place.then_some(path) }
+                Step::TreeRoot { tree, path: in_place.then_some(path), shared: true }
             } else {
                 Step::BindRoot { path, in_place }
             };
@@ -167,7 +167,7 @@ fn source(
                 if body.in_userns {
                     body.trees.push(Tree::Overlay { lowers, upper, work, volatile });
                     let tree = u32::try_from(body.trees.len() - 1).unwrap_or(u32::MAX);
-                    Step::TreeRoot { tree, path: None }
+                    Step::TreeRoot { tree, path: None, shared: false }
                 } else {
                     Step::Overlay { lowers, upper, work, volatile }
                 }

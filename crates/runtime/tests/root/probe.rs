@@ -111,7 +111,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         "ioprio" => {
-            let (class, level) = dhow_sys::scheduling::io_priority().unwrap();
+            let (class, level) = dhow_sys::ioprio::get().unwrap();
             println!("{class} {level}");
             ExitCode::SUCCESS
         }
