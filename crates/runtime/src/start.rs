@@ -7,7 +7,7 @@ use crate::door::Apart;
 use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, birth, step, trees, userns};
+use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -291,6 +291,7 @@ impl Process {
             match receive(socket)? {
                 Answer::Ready(console) => break console,
                 Answer::Hooks => {
+                    interfaces::move_all(&body.interfaces, self.pid)?;
                     if let Some(hooks) = &body.hooks {
                         outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
                         outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;

@@ -9,7 +9,7 @@ mod root;
 mod scheduling;
 
 use crate::code::{Code, record};
-use crate::step::{Cgroups, Hooks, IdMap, Join, Keyring, Overlay, Program, Step, Tree, UserMaps};
+use crate::step::{Cgroups, Hooks, IdMap, Interface, Join, Keyring, Overlay, Program, Step, Tree, UserMaps};
 use crate::{Error, Host};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
@@ -102,6 +102,7 @@ Body {
     id_maps: Vec<IdMap>,
     trees: Vec<Tree>,
     hooks: Option<Hooks>,
+    interfaces: Vec<Interface>,
     netns_passed: bool,
     cgroups: Cgroups,
     overlay: Option<Overlay>,
@@ -202,6 +203,9 @@ impl fmt::Display for Plan {
         if let Some(offsets) = &body.time_offsets {
             writeln!(f, "timens_offsets {offsets:?}")?;
         }
+        for interface in &body.interfaces {
+            writeln!(f, "move network device {} as {}", interface.name, interface.inside)?;
+        }
         for tree in &body.trees {
             writeln!(f, "{tree}")?;
         }
@@ -238,6 +242,7 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     namespaces::compile(linux, options, &mut body)?;
     namespaces::mapped(linux, &process.user, &body)?;
     body.hooks = hooks::compile(spec, options)?;
+    namespaces::interfaces(linux, options, &mut body)?;
     let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
     let mut resolved = process.clone();
     if options.init.is_some() {
