@@ -9,6 +9,7 @@ mod walk;
 
 pub(crate) use console::attach_terminal;
 
+use crate::door::Apart;
 use crate::plan::Body;
 use crate::wire::{self, Record};
 use dhow_sys::clone::exit_now;
@@ -55,24 +56,50 @@ pub(crate) struct Inherited<'a> {
     pub(crate) target: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
     pub(crate) size: (u16, u16),
+    /// The signals that the parent ignores: its handlers went with the clone.
+    pub(crate) ignored: u64,
+    /// It outlives the parent, and who says "go" comes through this door.
+    pub(crate) apart: Option<&'a Apart<'a>>,
+}
+
+impl Inherited<'_> {
+    /// The first descriptor that is not the program's.
+    fn first_other(&self) -> u32 {
+        3 + self.apart.map_or(0, |apart| apart.preserve)
+    }
 }
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let failure = match set_up(inherited, image) {
+    let mut kept = Kept::default();
+    let failure = match set_up(inherited, image, &mut kept) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure), None);
+    let listener = kept.caller.as_ref().unwrap_or(inherited.parent);
+    let told = wire::send(listener.as_fd(), &Record::failed(&failure), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
+}
+
+/// What must stay open until a failure is told.
+#[derive(Default)]
+struct Kept {
+    /// Who said "go", if not the parent.
+    caller: Option<OwnedFd>,
+    /// Closing the last one sends SIGHUP to this very process, once the terminal is its own.
+    master: Option<OwnedFd>,
 }
 
 enum Never {}
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
-    signals::reset_all();
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
+/// A descriptor that is not closed where it was used: one call closes all of them before the container's user can name any.
+type Held = std::mem::ManuallyDrop<OwnedFd>;
+
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
+    signals::reset(inherited.ignored);
+    signals::unblock_all();
+    die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .named("prctl", b"DUMPABLE")?;
@@ -81,7 +108,9 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
     }
     rustix::process::setsid().named("setsid", b"")?;
     stdio(inherited)?;
-    close_others(inherited)?;
+    let namespaces = inherited.joins.iter().map(|(_, fd)| fd.as_fd());
+    let door = inherited.apart.and_then(|apart| apart.door);
+    close_others(inherited, namespaces.chain(inherited.netns).chain(inherited.target).chain(door))?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let body: &'a Body = inherited.body;
     finish::before_mounts(&body.program)?;
@@ -93,9 +122,12 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
     for step in &body.steps {
         walker.step(step)?;
     }
-    let (master, slave) = (walker.master.take(), walker.slave.take());
+    kept.master = walker.master.take();
+    let slave = walker.slave.take();
     // No folder stays open that a working directory could name.
-    drop(walker);
+    let terminal = [kept.master.as_ref(), slave.as_ref()].into_iter().flatten().map(AsFd::as_fd);
+    let door = inherited.apart.and_then(|apart| apart.door);
+    close_others(inherited, terminal.chain(door))?;
     if let Some(terminal) = slave {
         attach_terminal(terminal.as_fd())?;
     }
@@ -103,13 +135,44 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program)?;
-    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
+    // A change of user clears it.
+    die_with_parent(inherited)?;
+    if inherited.apart.is_some() {
+        // Who creates is told; who starts may come much later.
+        finish::find(&body.program)?;
+    }
+    wire::send(inherited.parent.as_fd(), &Record::ready(), kept.master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
-    drop(master);
-    if !wire::wait_go(inherited.parent.as_fd()) {
+    kept.master = None;
+    if !await_go(inherited, &mut kept.caller) {
         exit_now(3);
     }
-    finish::execute(&body.program, image)
+    let starter = kept.caller.as_ref().unwrap_or(inherited.parent);
+    finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
+}
+
+fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
+    if inherited.apart.is_some() {
+        return Ok(());
+    }
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
+}
+
+/// Waits for "go" of the parent, or of whoever comes through the door; a caller that leaves without a word only looked.
+fn await_go(inherited: &Inherited<'_>, caller: &mut Option<OwnedFd>) -> bool {
+    let Some(door) = inherited.apart.and_then(|apart| apart.door) else {
+        return wire::wait_go(inherited.parent.as_fd());
+    };
+    loop {
+        match rustix::net::accept_with(door, rustix::net::SocketFlags::CLOEXEC) {
+            Ok(socket) if wire::wait_go(socket.as_fd()) => {
+                *caller = Some(socket);
+                return true;
+            }
+            Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Puts the three streams in place.
@@ -121,11 +184,12 @@ fn stdio(inherited: &Inherited<'_>) -> Done<'static> {
     rustix::stdio::dup2_stderr(stderr).named("dup2", b"stderr")
 }
 
-/// Closes all that this process has no business with.
-fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
+/// Closes all but the streams, the socket to the parent, what the program inherits, and `wanted`.
+fn close_others<'a>(
+    inherited: &Inherited<'a>,
+    wanted: impl Iterator<Item = BorrowedFd<'a>>,
+) -> Done<'static> {
     let mut keep = [inherited.parent.as_fd(); 12];
-    let wanted =
-        inherited.joins.iter().map(|(_, fd)| fd.as_fd()).chain(inherited.netns).chain(inherited.target);
     let mut count = 1;
     for fd in wanted {
         *keep.get_mut(count).ok_or(Errno::MFILE).named("keep descriptor", b"")? = fd;
@@ -133,7 +197,7 @@ fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
     }
     let keep = keep.get_mut(..count).ok_or(Errno::MFILE).named("keep descriptor", b"")?;
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
-    close_except(keep).named("close_range", b"")
+    close_except(inherited.first_other(), keep).named("close_range", b"")
 }
 
 fn join(inherited: &Inherited<'_>) -> Done<'static> {
