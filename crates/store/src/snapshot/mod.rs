@@ -51,13 +51,10 @@ impl Store {
         }
         let snapshot = self.hold(id, diff_ids, "create snapshot")?;
         let made = || -> io::Result<()> {
-            std::fs::create_dir(&snapshot.dir)?;
+            // The daemon's umask is 022: it takes nothing from these.
             for (folder, mode) in [(&snapshot.dir, 0o710), (&snapshot.upper, 0o755), (&snapshot.work, 0o700)]
             {
-                if *folder != snapshot.dir {
-                    std::fs::create_dir(folder)?;
-                }
-                rustix::fs::chmod(folder, tree::mode(mode))?;
+                rustix::fs::mkdir(folder, tree::mode(mode))?;
             }
             Ok(())
         };
