@@ -1,6 +1,7 @@
 //! Apply: from a plan to a process.
 
-use crate::cgroup::apply::{Made, doors};
+use crate::agent::{self, Pids};
+use crate::cgroup::apply::{Doors, Made};
 use crate::child::{self, Inherited};
 use crate::door::Apart;
 use crate::plan::{Body, Plan};
@@ -38,6 +39,8 @@ pub struct Process {
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
+    /// Who is sent the listener of its filter, with the pid of the container's first process.
+    agent: Option<(step::Listener, Pid)>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
@@ -94,7 +97,7 @@ fn first(
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, stdio, undo, apart)
+    start(body, netns, None, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -119,19 +122,20 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), stdio, Undo::default(), apart)
+    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
     target: Option<BorrowedFd<'_>>,
+    container: Option<Pid>,
     stdio: Stdio<'_>,
     undo: Undo,
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let tasks = doors(&body.cgroups)?;
+    let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(streams), (0, 0)),
@@ -154,16 +158,15 @@ fn start(
     });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
     let ignored = dhow_sys::signals::ignored();
-    let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
+    let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Cloned::Child => child::run(
             &Inherited {
                 body,
                 parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
+                tasks: &doors.tasks,
                 joins: &joins,
                 netns,
                 target,
@@ -175,8 +178,9 @@ fn start(
             &mut image,
         ),
     })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
-    let held = tasks.into_iter().chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
+    let (pid, pidfd) = cloned?;
+    let Doors { tasks, folder } = doors;
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
     close_all(held.collect());
     let mut process = Process {
         pid,
@@ -184,15 +188,20 @@ fn start(
         socket: parent,
         console: None,
         mount_namespace: None,
+        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
         waiting: true,
         made: undo,
     };
     match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
         Answer::Ready(console) => process.console = console,
         Answer::Failed(error) => return Err(error),
+        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
         Answer::Closed => {
             return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
         }
+    }
+    if let Some(cgroups) = &mut process.made.cgroups {
+        cgroups.entered();
     }
     let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
     process.mount_namespace = Some(
@@ -200,6 +209,20 @@ fn start(
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// Clones, with v2 right into the container's cgroup, or to where its init went.
+fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
+    let named = |e| Error::os("clone3", "container", e);
+    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
+        // Its init made cgroups with controllers of their own below: then only those take processes.
+        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
+            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
+            let folder = folder.ok_or_else(|| named(e))?;
+            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
+        }
+        (cloned, _) => cloned.map_err(named),
+    }
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -309,8 +332,12 @@ impl Process {
         if !self.waiting {
             return Err(Error::invalid("process", "was already started"));
         }
-        let result = wire::go(self.socket.as_fd()).and_then(|()| wire::receive(self.socket.as_fd()));
-        match result.map_err(|e| Error::os("exec", "the child does not answer", e)) {
+        let mut result = self.say_go();
+        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+            let pids = Pids { own: self.pid, container: *container };
+            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
+        }
+        match result {
             Ok(Answer::Closed) => {
                 self.keep();
                 Ok(())
@@ -319,7 +346,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }
@@ -337,6 +364,12 @@ impl Process {
             cgroups.keep();
         }
         self.made.folders.clear();
+    }
+
+    fn say_go(&self) -> Result<Answer, Error> {
+        wire::go(self.socket.as_fd())
+            .and_then(|()| wire::receive(self.socket.as_fd()))
+            .map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.

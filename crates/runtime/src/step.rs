@@ -22,19 +22,37 @@ CgroupDir {
     path: PathBuf,
     /// The hierarchy's mount point, which is not ours to make.
     mount: PathBuf,
+    /// The unified hierarchy, else one of v1's.
+    v2: bool,
     /// v1: `cpuset.cpus` and `cpuset.mems` are taken over from the parent before anything can join.
     cpuset: bool,
-    /// v2: controllers to switch on along the way.
+    /// v2: controllers to switch on along the way; v1: those of the hierarchy.
     controllers: Vec<String>,
     writes: Vec<CgroupWrite>,
 });
 
 record!(/// The cgroups of a container.
 Cgroups {
-    v2: bool,
     dirs: Vec<CgroupDir>,
     /// v2: the device program's instructions, 8 bytes each.
     devices: Vec<u64>,
+    /// systemd makes the folders, as those of this unit.
+    unit: Option<Unit>,
+});
+
+record!(/// A transient scope of systemd's.
+Unit { name: String, properties: Vec<Property> });
+
+record!(/// One kind of device and what is allowed: `/dev/char/1:3`, `rwm`.
+DeviceLine { device: String, access: String });
+
+choice!(/// One property of a unit.
+Property {
+    1 Flag { name: String, value: bool },
+    2 Number { name: String, value: u64 },
+    3 Text { name: String, value: String },
+    4 Bytes { name: String, value: Vec<u8> },
+    5 Devices { name: String, value: Vec<DeviceLine> },
 });
 
 record!(/// A namespace entered by path.
@@ -45,6 +63,17 @@ Limit { resource: u32, soft: u64, hard: u64, name: CString });
 
 record!(/// Where the overlay's writable layer is, made before the clone.
 Overlay { upper: PathBuf, work: PathBuf, top: Option<PathBuf>, volatile: bool });
+
+record!(/// Who answers the calls that the filter notifies, and what is said to it beside the pids.
+Listener {
+    path: PathBuf,
+    metadata: Option<String>,
+    version: String,
+    id: String,
+    bundle: PathBuf,
+    /// Name, value, name, value.
+    annotations: Vec<String>,
+});
 
 record!(/// Who the program runs as, and what it runs.
 Program {
@@ -71,6 +100,7 @@ Program {
     /// Instructions, 8 bytes each; empty: none.
     seccomp: Vec<u64>,
     seccomp_flags: u32,
+    listener: Option<Listener>,
     terminal: bool,
     /// HOME comes from the container's /etc/passwd.
     home: bool,

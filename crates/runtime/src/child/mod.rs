@@ -71,15 +71,24 @@ impl Inherited<'_> {
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let mut caller = None;
-    let failure = match set_up(inherited, image, &mut caller) {
+    let mut kept = Kept::default();
+    let failure = match set_up(inherited, image, &mut kept) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let listener = kept.caller.as_ref().unwrap_or(inherited.parent);
     let told = wire::send(listener.as_fd(), &Record::failed(&failure), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
+}
+
+/// What must stay open until a failure is told.
+#[derive(Default)]
+struct Kept {
+    /// Who said "go", if not the parent.
+    caller: Option<OwnedFd>,
+    /// Closing the last one sends SIGHUP to this very process, once the terminal is its own.
+    master: Option<OwnedFd>,
 }
 
 enum Never {}
@@ -87,7 +96,7 @@ enum Never {}
 /// A descriptor that is not closed where it was used: one call closes all of them before the container's user can name any.
 type Held = std::mem::ManuallyDrop<OwnedFd>;
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
     signals::reset(inherited.ignored);
     signals::unblock_all();
     die_with_parent(inherited)?;
@@ -113,9 +122,10 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
     for step in &body.steps {
         walker.step(step)?;
     }
-    let (master, slave) = (walker.master.take(), walker.slave.take());
+    kept.master = walker.master.take();
+    let slave = walker.slave.take();
     // No folder stays open that a working directory could name.
-    let terminal = [master.as_ref(), slave.as_ref()].into_iter().flatten().map(AsFd::as_fd);
+    let terminal = [kept.master.as_ref(), slave.as_ref()].into_iter().flatten().map(AsFd::as_fd);
     let door = inherited.apart.and_then(|apart| apart.door);
     close_others(inherited, terminal.chain(door))?;
     if let Some(terminal) = slave {
@@ -131,13 +141,14 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
     }
-    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
+    wire::send(inherited.parent.as_fd(), &Record::ready(), kept.master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
-    drop(master);
-    if !await_go(inherited, caller) {
+    kept.master = None;
+    if !await_go(inherited, &mut kept.caller) {
         exit_now(3);
     }
-    finish::execute(&body.program, image, inherited.first_other())
+    let starter = kept.caller.as_ref().unwrap_or(inherited.parent);
+    finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
 }
 
 fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
