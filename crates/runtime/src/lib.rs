@@ -3,6 +3,7 @@
 //! [`Host::observe`] reads what this machine offers; [`plan()`] is pure; [`create`] applies and decides nothing.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod caps;
 mod cgroup;
 mod child;
@@ -18,7 +19,7 @@ mod step;
 mod wire;
 
 pub use cgroup::control::{freeze, frozen, processes, remove_cgroups, signal_all, update};
-pub use cgroup::usage::{Usage, usage};
+pub use cgroup::usage::{Usage, oom_kills, usage};
 pub use error::Error;
 pub use host::Host;
 pub use init::init_main;

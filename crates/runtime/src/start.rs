@@ -1,5 +1,6 @@
 //! Apply: from a plan to a process.
 
+use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Made, doors};
 use crate::child::{self, Inherited};
 use crate::door::Apart;
@@ -7,7 +8,7 @@ use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
-use dhow_sys::exec::Image;
+use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -38,6 +39,8 @@ pub struct Process {
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
+    /// Who is sent the listener of its filter, with the pid of the container's first process.
+    agent: Option<(step::Listener, Pid)>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
@@ -94,7 +97,7 @@ fn first(
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, stdio, undo, apart)
+    start(body, netns, None, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -119,13 +122,14 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), stdio, Undo::default(), apart)
+    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
     target: Option<BorrowedFd<'_>>,
+    container: Option<Pid>,
     stdio: Stdio<'_>,
     undo: Undo,
     apart: Option<&Apart<'_>>,
@@ -134,14 +138,26 @@ fn start(
     let tasks = doors(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
     }
-    let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
+    let copies = match streams {
+        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
+        None => [None, None, None],
+    };
+    let streams = streams.map(|[stdin, stdout, stderr]| {
+        let [a, b, c] = &copies;
+        [
+            a.as_ref().map_or(stdin, AsFd::as_fd),
+            b.as_ref().map_or(stdout, AsFd::as_fd),
+            c.as_ref().map_or(stderr, AsFd::as_fd),
+        ]
+    });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
+    let ignored = dhow_sys::signals::ignored();
     let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // The child never comes back from here: what follows the clone is the parent's alone.
@@ -156,6 +172,7 @@ fn start(
                 netns,
                 target,
                 stdio: streams,
+                ignored,
                 size,
                 apart,
             },
@@ -163,19 +180,22 @@ fn start(
         ),
     })?;
     let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
-    drop(child);
+    let held = tasks.into_iter().chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
+    close_all(held.collect());
     let mut process = Process {
         pid,
         pidfd,
         socket: parent,
         console: None,
         mount_namespace: None,
+        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
         waiting: true,
         made: undo,
     };
     match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
         Answer::Ready(console) => process.console = console,
         Answer::Failed(error) => return Err(error),
+        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
         Answer::Closed => {
             return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
         }
@@ -216,14 +236,14 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// Copies above the standard descriptors, so that putting one in place does not cover another.
-fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
-    let copy = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3)
-            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(None);
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+        .map(Some)
+        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
@@ -295,8 +315,12 @@ impl Process {
         if !self.waiting {
             return Err(Error::invalid("process", "was already started"));
         }
-        let result = wire::go(self.socket.as_fd()).and_then(|()| wire::receive(self.socket.as_fd()));
-        match result.map_err(|e| Error::os("exec", "the child does not answer", e)) {
+        let mut result = self.say_go();
+        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+            let pids = Pids { own: self.pid, container: *container };
+            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
+        }
+        match result {
             Ok(Answer::Closed) => {
                 self.keep();
                 Ok(())
@@ -305,7 +329,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }
@@ -323,6 +347,12 @@ impl Process {
             cgroups.keep();
         }
         self.made.folders.clear();
+    }
+
+    fn say_go(&self) -> Result<Answer, Error> {
+        wire::go(self.socket.as_fd())
+            .and_then(|()| wire::receive(self.socket.as_fd()))
+            .map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.
