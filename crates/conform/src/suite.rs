@@ -130,10 +130,16 @@ fn cgroup_roots() -> Vec<PathBuf> {
 
 /// Removes a scenario's folders, and those of a second container beside it, with what a scenario that failed left mounted there.
 fn clear(folder: &Path, id: &str) {
-    let folders = if id.is_empty() { vec![folder.to_owned()] } else { vec![folder.join(id), folder.join(format!("{id}-b"))] };
+    let folders = if id.is_empty() {
+        vec![folder.to_owned()]
+    } else {
+        vec![folder.join(id), folder.join(format!("{id}-b"))]
+    };
     for folder in folders.iter().filter(|folder| folder.exists()) {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for mount in mounts::parse(&table).iter().rev().filter(|mount| Path::new(&mount.point).starts_with(folder)) {
+        for mount in
+            mounts::parse(&table).iter().rev().filter(|mount| Path::new(&mount.point).starts_with(folder))
+        {
             if let Err(error) = unmount(mount.point.as_str(), UnmountFlags::DETACH) {
                 report::complain(&format!("unmounting {}: {error}\n", mount.point));
             }
