@@ -82,6 +82,10 @@ impl Caller {
         match result.map_err(|e| Error::os("exec", "the process does not answer", e))? {
             Answer::Closed => Ok(()),
             Answer::Failed(error) => Err(error),
+            Answer::Listener(_) => Err(Error::invalid(
+                "linux.seccomp.listenerPath",
+                "is not supported by a start in two steps yet",
+            )),
             Answer::Ready(_) => Err(Error::os("exec", "the process answers out of turn", Errno::PROTO)),
         }
     }

@@ -3,6 +3,7 @@
 //! [`Host::observe`] reads what this machine offers; [`plan()`] is pure; [`create`] applies and decides nothing.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod caps;
 mod cgroup;
 mod child;

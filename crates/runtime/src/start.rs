@@ -1,5 +1,6 @@
 //! Apply: from a plan to a process.
 
+use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Made, doors};
 use crate::child::{self, Inherited};
 use crate::door::Apart;
@@ -38,6 +39,8 @@ pub struct Process {
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
+    /// Who is sent the listener of its filter, with the pid of the container's first process.
+    agent: Option<(step::Listener, Pid)>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
@@ -94,7 +97,7 @@ fn first(
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, stdio, undo, apart)
+    start(body, netns, None, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -119,13 +122,14 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), stdio, Undo::default(), apart)
+    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
     target: Option<BorrowedFd<'_>>,
+    container: Option<Pid>,
     stdio: Stdio<'_>,
     undo: Undo,
     apart: Option<&Apart<'_>>,
@@ -170,12 +174,14 @@ fn start(
         socket: parent,
         console: None,
         mount_namespace: None,
+        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
         waiting: true,
         made: undo,
     };
     match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
         Answer::Ready(console) => process.console = console,
         Answer::Failed(error) => return Err(error),
+        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
         Answer::Closed => {
             return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
         }
@@ -295,8 +301,12 @@ impl Process {
         if !self.waiting {
             return Err(Error::invalid("process", "was already started"));
         }
-        let result = wire::go(self.socket.as_fd()).and_then(|()| wire::receive(self.socket.as_fd()));
-        match result.map_err(|e| Error::os("exec", "the child does not answer", e)) {
+        let mut result = self.say_go();
+        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+            let pids = Pids { own: self.pid, container: *container };
+            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
+        }
+        match result {
             Ok(Answer::Closed) => {
                 self.keep();
                 Ok(())
@@ -305,7 +315,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }
@@ -323,6 +333,12 @@ impl Process {
             cgroups.keep();
         }
         self.made.folders.clear();
+    }
+
+    fn say_go(&self) -> Result<Answer, Error> {
+        wire::go(self.socket.as_fd())
+            .and_then(|()| wire::receive(self.socket.as_fd()))
+            .map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.

@@ -23,6 +23,8 @@ pub(crate) const TEST: &[Need] = &[
     ("podman", "podman"),
     ("containerd", "containerd"),
 ];
+/// To count system calls.
+pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 
