@@ -137,7 +137,7 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, held: &mut Held) -> 
     if !await_go(inherited, &mut held.caller) {
         exit_now(3);
     }
-    let starter = caller.as_ref().unwrap_or(inherited.parent);
+    let starter = held.caller.as_ref().unwrap_or(inherited.parent);
     finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
 }
 
