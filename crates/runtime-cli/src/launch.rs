@@ -6,7 +6,6 @@ use crate::clock;
 use crate::container::{Claim, Container, Record, check_id, write_new};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::protect;
 use crate::streams::{self, Terminal};
 use dhow_runtime::door::{self, Apart};
 use dhow_runtime::{Host, Options, Process, RootFs, create_apart, plan};
@@ -41,7 +40,6 @@ pub(crate) fn launch(
     arguments: &Arguments,
     start: Start,
 ) -> Result<Launched, Failure> {
-    protect::ensure()?;
     check_id(id)?;
     let mut bundle = Bundle::read(arguments.text("bundle"), id)?;
     let (preserve, listen) = streams::inherited(arguments)?;

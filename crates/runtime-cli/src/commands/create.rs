@@ -11,6 +11,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options] <container-id>",
     help: "make a container; its program starts with `start`",
     flags: &[BUNDLE, CONSOLE_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+    near: true,
     run,
 };
 

@@ -18,6 +18,7 @@ pub(super) const COMMAND: Command = Command {
         value("interval", "", "time between two (default: 5s)"),
         switch("stats", "", "print what it uses once, and end"),
     ],
+    near: false,
     run,
 };
 

@@ -6,7 +6,6 @@ use crate::arguments::{Arguments, switch, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
 use crate::launch::pid_file;
-use crate::protect;
 use crate::relay::{Signals, until_end};
 use crate::streams::{self, Terminal};
 use dhow_oci::runtime::{Capabilities, Process, Spec, User};
@@ -37,6 +36,7 @@ pub(super) const COMMAND: Command = Command {
         PRESERVE_FDS,
         switch("ignore-paused", "", "also in a paused container"),
     ],
+    near: true,
     run,
 };
 
@@ -48,7 +48,6 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
-    protect::ensure()?;
     let container = Container::load(&context.root, arguments.first())?;
     match container.status()? {
         Status::Stopped => return Err(Failure::new("cannot exec in a stopped container")),

@@ -23,6 +23,7 @@ pub(super) const COMMAND: Command = Command {
         NO_NEW_KEYRING,
         PRESERVE_FDS,
     ],
+    near: true,
     run,
 };
 

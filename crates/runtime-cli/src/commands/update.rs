@@ -31,6 +31,7 @@ pub(super) const COMMAND: Command = Command {
         value("l3-cache-schema", "", "refused: there is no support for Intel RDT"),
         value("mem-bw-schema", "", "refused likewise"),
     ],
+    near: false,
     run,
 };
 
