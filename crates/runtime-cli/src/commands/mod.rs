@@ -151,7 +151,7 @@ fn context(global: &Arguments, log: &Log) -> Result<Context, Failure> {
     };
     let root =
         PathBuf::from(global.text("root").filter(|root| !root.is_empty()).unwrap_or("/run/dhow-runtime"));
-    Ok(Context { root, log: Log { file: log.file.clone(), json: log.json }, systemd })
+    Ok(Context { root, log: log.clone(), systemd })
 }
 
 /// The same lines as runc prints, which engines parse.

@@ -5,7 +5,6 @@ use crate::arguments::{Arguments, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
 use dhow_oci::runtime::{BlockIo, Cpu, Memory, Pids, Resources};
-use dhow_runtime::Host;
 use std::io::Read;
 use std::path::Path;
 
@@ -44,7 +43,7 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     if container.status()? == Status::Stopped {
         return Err(Failure::new("container not running"));
     }
-    dhow_runtime::update(&container.record.cgroups, &resources, &Host::observe()?)?;
+    dhow_runtime::update(&container.record.cgroups, &resources, &container.host()?)?;
     Ok(0)
 }
 
