@@ -8,30 +8,12 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-/// OOM kills in a container's cgroups so far. 0 where there is no memory controller.
-///
-/// # Errors
-/// If the counter cannot be read.
-pub fn oom_kills(dirs: &[PathBuf]) -> Result<u64, Error> {
-    counter(dirs).map_or(Ok(0), |path| read(&path).map(Option::unwrap_or_default))
-}
+use std::path::PathBuf;
 
 /// The file that counts.
 fn counter(dirs: &[PathBuf]) -> Option<PathBuf> {
     let found = |file: &str| with(dirs, file).map(|dir| dir.join(file));
     found("memory.events").or_else(|| found("memory.oom_control"))
-}
-
-/// `None`: the cgroup has gone.
-fn read(path: &Path) -> Result<Option<u64>, Error> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(value(&pairs(&text), "oom_kill"))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) if e.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => Ok(None),
-        Err(e) => Err(Error::io("read cgroup", path.display(), &e)),
-    }
 }
 
 /// Tells when the OOM killer strikes in a container: v1 by an eventfd, v2 by the file that counts, which is polled for a priority event.
