@@ -22,7 +22,7 @@ mod wire;
 pub use cgroup::control::{freeze, frozen, processes, signal_all};
 pub use cgroup::kill::{kill_all, remove_cgroups};
 pub use cgroup::lack::Lack;
-pub use cgroup::oom::OomWatch;
+pub use cgroup::oom::{OomWatch, oom_kills};
 pub use cgroup::stats::stats;
 pub use cgroup::update::update;
 pub use cgroup::usage::{Pressure, Usage, usage};

@@ -8,7 +8,7 @@ use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
-use dhow_sys::exec::Image;
+use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -138,14 +138,26 @@ fn start(
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
     }
-    let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
+    let copies = match streams {
+        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
+        None => [None, None, None],
+    };
+    let streams = streams.map(|[stdin, stdout, stderr]| {
+        let [a, b, c] = &copies;
+        [
+            a.as_ref().map_or(stdin, AsFd::as_fd),
+            b.as_ref().map_or(stdout, AsFd::as_fd),
+            c.as_ref().map_or(stderr, AsFd::as_fd),
+        ]
+    });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
+    let ignored = dhow_sys::signals::ignored();
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // The child never comes back from here: what follows the clone is the parent's alone.
     let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
@@ -159,6 +171,7 @@ fn start(
                 netns,
                 target,
                 stdio: streams,
+                ignored,
                 size,
                 apart,
             },
@@ -166,7 +179,9 @@ fn start(
         ),
     })?;
     let (pid, pidfd) = cloned?;
-    drop(child);
+    let Doors { tasks, folder } = doors;
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
+    close_all(held.collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -238,14 +253,14 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// Copies above the standard descriptors, so that putting one in place does not cover another.
-fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
-    let copy = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3)
-            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(None);
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+        .map(Some)
+        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {

@@ -220,7 +220,7 @@ pub(crate) fn resources(
         throttle_write_bps_device: throttle(write_bps)?,
         throttle_read_iops_device: throttle(read_iops)?,
         throttle_write_iops_device: throttle(write_iops)?,
-        leaf_weight: None,
+        ..oci::BlockIo::default()
     };
     Ok(oci::Resources {
         memory: (memory != oci::Memory::default()).then_some(memory),

@@ -10,6 +10,24 @@ use rustix::io::Errno;
 use std::fs;
 use std::path::PathBuf;
 
+/// How often the kernel killed something of a container for its memory; 0 where nobody counts. Cheaper than [`usage`].
+#[must_use]
+pub fn oom_kills(dirs: &[PathBuf]) -> u64 {
+    // v1: most likely the hierarchy with this name.
+    let named = |dir: &&PathBuf| dir.iter().any(|part| part == "memory");
+    let likely = dirs.iter().filter(named).chain(dirs.iter().filter(|dir| !named(dir)));
+    let paths = likely.flat_map(|dir| ["memory.oom_control", "memory.events"].map(|file| dir.join(file)));
+    let mut text = [0; 512];
+    for path in paths {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()) else { continue };
+        let read = rustix::io::read(&file, &mut text).unwrap_or(0);
+        let text = text.get(..read).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+        return value(&pairs(text), "oom_kill");
+    }
+    0
+}
+
 /// The file that counts.
 fn counter(dirs: &[PathBuf]) -> Option<PathBuf> {
     let found = |file: &str| with(dirs, file).map(|dir| dir.join(file));
