@@ -15,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "",
     help: "print what this runtime can do, as JSON",
     flags: &[],
+    near: false,
     run,
 };
 

@@ -97,6 +97,8 @@ Body {
     /// Whether the container has a user namespace, new or joined.
     in_userns: bool,
     user: Option<UserMaps>,
+    /// In a user namespace: who gets pipes as the standard streams, as the host counts.
+    stdio_owner: Option<u32>,
     /// A new time namespace with these lines.
     time_offsets: Option<CString>,
     id_maps: Vec<IdMap>,
@@ -241,6 +243,7 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     let mut body = Body { netns_passed: options.netns_passed, ..Body::default() };
     namespaces::compile(linux, options, &mut body)?;
     namespaces::mapped(linux, &process.user, &body)?;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
     body.hooks = hooks::compile(spec, options)?;
     namespaces::interfaces(linux, options, &mut body)?;
     let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
@@ -302,6 +305,7 @@ pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -
     let mut body = Body { exec: true, ..Body::default() };
     body.entered = namespaces::entered(linux);
     body.in_userns = body.entered & new::USER != 0;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
     body.cgroups = cgroups::enter(linux, host)?;
     body.program = process::compile(
         process,

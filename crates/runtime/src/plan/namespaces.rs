@@ -115,6 +115,14 @@ pub(super) fn mapped(linux: &spec::Linux, user: &spec::User, body: &Body) -> Res
     Ok(())
 }
 
+/// Who the program's user is on the host, where the specification says it.
+pub(super) fn host_user(linux: &spec::Linux, uid: u32, in_userns: bool) -> Option<u32> {
+    let mut maps = linux.uid_mappings.iter().filter(|_| in_userns);
+    maps.find_map(|map| {
+        uid.checked_sub(map.container_id).filter(|at| *at < map.size)?.checked_add(map.host_id)
+    })
+}
+
 /// The namespaces that an additional process enters: where the container has none of its own this changes nothing, but for the
 /// user and time namespaces, which must differ from the caller's.
 pub(super) fn entered(linux: &spec::Linux) -> u64 {

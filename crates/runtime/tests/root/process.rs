@@ -119,11 +119,12 @@ fn console_size() {
 fn umask_and_domain() {
     let mut b = Box::new(&["probe", "cat", "/proc/self/status", "/proc/sys/kernel/domainname"]);
     b.process().user.umask = Some(0o77);
+    b.process().user.additional_gids = (1000..2000).collect();
     b.spec.domainname = Some("first".to_owned());
     b.linux().sysctl.insert("kernel.domainname".to_owned(), "second".to_owned());
     b.linux().sysctl.insert("net/ipv4/ip_default_ttl".to_owned(), "77".to_owned());
     let out = b.run().unwrap().out;
-    assert!(out.contains("Umask:\t0077\n"), "{out}");
+    assert!(out.contains("Umask:\t0077\n") && out.contains(" 1998 1999 \n"), "{out}");
     // The specification's own field has the last word.
     assert!(out.ends_with("first\n"), "{out}");
     b.spec.domainname = None;
