@@ -56,7 +56,7 @@ pub(super) fn compile(
     let available = if place.in_userns { caps::ALL } else { host.bounding };
     capabilities(process.capabilities.as_ref(), available, &mut program, warnings);
     scheduling::of_process(process, place.exec, &mut program)?;
-    scheduling::of_container(linux, &mut program, warnings)?;
+    scheduling::of_container(linux, &mut program)?;
     program.selinux = selinux(process, host)?;
     if let Some(value) = process.oom_score_adj.filter(|&v| v != 0) {
         if !(-1000..=1000).contains(&value) {

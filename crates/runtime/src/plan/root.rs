@@ -95,10 +95,10 @@ pub(super) fn steps(
         body.steps.push(Step::Terminal { console: true });
     }
     for path in &linux.masked_paths {
-        body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
+        body.steps.push(Step::Mask { path: absolute("linux.maskedPaths", path)? });
     }
     for path in &linux.readonly_paths {
-        body.steps.push(Step::ReadOnlyPath { path: text("linux.readonlyPaths", path)? });
+        body.steps.push(Step::ReadOnlyPath { path: absolute("linux.readonlyPaths", path)? });
     }
     body.steps.append(&mut late);
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
@@ -113,6 +113,13 @@ pub(super) fn steps(
         body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
     }
     Ok(())
+}
+
+fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
+    match path.starts_with('/') {
+        true => text(field, path),
+        false => Err(Error::invalid(field, format_args!("{path:?} must be absolute"))),
+    }
 }
 
 fn names(spec: &spec::Spec, body: &mut Body) -> Result<(), Error> {

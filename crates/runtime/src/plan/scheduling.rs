@@ -17,19 +17,14 @@ pub(super) fn of_process(process: &spec::Process, exec: bool, program: &mut Prog
 }
 
 /// What every process of the container has.
-pub(super) fn of_container(
-    linux: &spec::Linux,
-    program: &mut Program,
-    warnings: &mut Vec<String>,
-) -> Result<(), Error> {
+pub(super) fn of_container(linux: &spec::Linux, program: &mut Program) -> Result<(), Error> {
     const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
     program.memory_policy = linux.memory_policy.as_ref().map(memory).transpose()?;
     let Some(wanted) = &linux.personality else { return Ok(()) };
-    program.personality = Some(named("linux.personality.domain", &DOMAINS, &wanted.domain)?);
-    if !wanted.flags.is_empty() {
-        warnings
-            .push(format!("linux.personality.flags: none is defined; left out: {}", wanted.flags.join(", ")));
+    if let Some(flag) = wanted.flags.first() {
+        return Err(Error::invalid("linux.personality.flags", format_args!("none is defined, not {flag:?}")));
     }
+    program.personality = Some(named("linux.personality.domain", &DOMAINS, &wanted.domain)?);
     Ok(())
 }
 
@@ -177,8 +172,10 @@ mod tests {
         let mut linux = spec::Linux::default();
         let flags = vec!["X".to_owned()];
         linux.personality = Some(spec::Personality { domain: "LINUX32".to_owned(), flags });
-        let (mut program, mut warnings) = (Program::default(), Vec::new());
-        of_container(&linux, &mut program, &mut warnings).unwrap();
-        assert_eq!((program.personality, warnings.len()), (Some(8), 1));
+        let mut program = Program::default();
+        assert!(of_container(&linux, &mut program).is_err());
+        linux.personality.as_mut().unwrap().flags.clear();
+        of_container(&linux, &mut program).unwrap();
+        assert_eq!(program.personality, Some(8));
     }
 }
