@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod birth;
 mod caps;
 mod cgroup;
 mod child;

@@ -7,6 +7,7 @@ mod home;
 mod hook;
 mod mounts;
 mod paths;
+mod root;
 mod walk;
 
 pub(crate) use console::attach_terminal;

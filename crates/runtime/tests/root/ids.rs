@@ -40,7 +40,7 @@ fn mapped(args: &[&str]) -> Box {
     b
 }
 
-fn map(b: &mut Box) {
+pub(crate) fn map(b: &mut Box) {
     own(&b.dir.join("lower"));
     let linux = b.linux();
     linux.namespaces.push(spec::Namespace { kind: "user".to_owned(), path: None });
