@@ -64,7 +64,8 @@ pub(crate) fn launch(
     };
     let mut plan = plan(&bundle.spec, &options, &host(context.systemd)?)?;
     plan.identify(id, &bundle.path);
-    for warning in plan.warnings() {
+    // Not to stderr, which is the container's from here on.
+    for warning in plan.warnings().iter().filter(|_| context.log.file.is_some()) {
         context.log.write("warning", warning);
     }
     let door = if start == Start::Later { Some(door::listen(&claim.dir)?) } else { None };

@@ -115,7 +115,7 @@ pub(crate) fn hostname(shared: &Shared, record: &Record) -> String {
 pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Result<oci::Spec> {
     let spec = &record.spec;
     let file = |path: &str| -> Result<String> {
-        let bytes = snapshot.read_file(path, user::MAX_FILE)?;
+        let bytes = shared.store.read_file(snapshot, path, user::MAX_FILE)?;
         Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
     };
     let identity =
