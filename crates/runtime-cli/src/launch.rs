@@ -64,8 +64,7 @@ pub(crate) fn launch(
     };
     let mut plan = plan(&bundle.spec, &options, &host(context.systemd)?)?;
     plan.identify(id, &bundle.path);
-    // Not to stderr, which is the container's from here on.
-    for warning in plan.warnings().iter().filter(|_| context.log.file.is_some()) {
+    for warning in plan.warnings() {
         context.log.write("warning", warning);
     }
     let door = if start == Start::Later { Some(door::listen(&claim.dir)?) } else { None };
