@@ -14,6 +14,7 @@ mod error;
 pub mod hooks;
 mod host;
 mod init;
+mod interfaces;
 mod plan;
 pub mod seccomp;
 mod start;

@@ -7,10 +7,10 @@ use crate::door::Apart;
 use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, birth, step, trees, userns};
+use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
@@ -134,6 +134,7 @@ fn start(
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
+    let groups: Vec<Gid> = body.program.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
@@ -145,6 +146,9 @@ fn start(
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
     }
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
@@ -176,6 +180,7 @@ fn start(
         stdio: streams,
         ignored: dhow_sys::signals::ignored(),
         size,
+        groups: &groups,
         trees: &trees,
         hooks: hooks.as_ref(),
         keep: &keep,
@@ -236,6 +241,19 @@ fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
         .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
+/// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in
+/// its user namespace, who cannot be changed from there.
+fn own_pipes(streams: &[BorrowedFd<'_>; 3], owner: u32) -> Result<(), Error> {
+    for stream in streams {
+        let failed = |e| Error::os("chown", "stdio", e);
+        let stat = rustix::fs::fstat(stream).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != owner {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(owner)), None).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
     let open = |join: &step::Join| {
         let fd = open(join.path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -291,6 +309,7 @@ impl Process {
             match receive(socket)? {
                 Answer::Ready(console) => break console,
                 Answer::Hooks => {
+                    interfaces::move_all(&body.interfaces, self.pid)?;
                     if let Some(hooks) = &body.hooks {
                         outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
                         outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
