@@ -2,6 +2,7 @@
 
 mod runtimes;
 mod syscalls;
+mod thousand;
 
 use crate::{
     dist,
@@ -31,7 +32,7 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     const ALL: &[&str] = &["run", "parallel", "load", "memory", "build"];
     /// Those of ours alone, one at a time.
     const ALONE: &[(&str, fn(&Engine) -> anyhow::Result<()>)] =
-        &[("syscalls", syscalls::run), ("runtime", runtimes::run)];
+        &[("syscalls", syscalls::run), ("runtime", runtimes::run), ("thousand", thousand::run)];
     if let Some((_, bench)) = ALONE.iter().find(|(name, _)| names == [*name]) {
         return alone(*bench);
     }

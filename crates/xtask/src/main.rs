@@ -24,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   dist             release programs into target/dist/
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
                    runtime: dhow-runtime, crun and runc on one bundle, then the engines;
+                   thousand: a thousand idle containers, and the stop of a hundred;
                    syscalls: how often each process of ours calls the kernel for one start
   vm [CRATE…] [FILTER] [--systemd]
                    the root tests in a machine with cgroup v2 alone (qemu)
