@@ -1,8 +1,9 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|vm`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
+mod conform;
 mod demo;
 mod dist;
 mod engine;
@@ -26,6 +27,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                    runtime: dhow-runtime, crun and runc on one bundle, then the engines;
                    thousand: a thousand idle containers, and the stop of a hundred;
                    syscalls: how often each process of ours calls the kernel for one start
+  conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
+                   what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
+                   programs of opencontainers/runtime-tools
   vm [CRATE…] [FILTER] [--systemd]
                    the root tests in a machine with cgroup v2 alone (qemu)
 ";
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
+        ["conform", rest @ ..] => conform::run(rest),
         ["vm", rest @ ..] => vm::run(rest),
         _ => {
             shell::say(USAGE);

@@ -63,6 +63,7 @@ fn options(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Options {
         netns_passed: mode(&record.spec.host.network_mode) != Mode::Host,
         make_cwd: true,
         init: shared.config.init.clone().filter(|_| init),
+        ..Options::default()
     }
 }
 
