@@ -71,6 +71,9 @@ impl Bundle {
         if spec.process.is_none() {
             return Err(Failure::new("process property must not be empty"));
         }
+        if spec.oci_version.is_empty() {
+            return Err(Failure::new("ociVersion must not be empty"));
+        }
         complete(&mut spec, &path, id, systemd);
         Ok(Self { id: id.to_owned(), path, text, spec })
     }

@@ -230,6 +230,8 @@ pub(super) fn execute<'a>(
 pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Done<'static> {
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
+        // a filter then needs no right, and capset need not be allowed behind it
+        capabilities(program, 0)?;
     }
     if !program.seccomp.is_empty() && (parent.is_some() || program.listener.is_none()) {
         let listener = crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
@@ -237,7 +239,7 @@ pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Don
             hand_over(listener, parent)?;
         }
     }
-    capabilities(program, 0)
+    if program.no_new_privileges { Ok(()) } else { capabilities(program, 0) }
 }
 
 /// What execve would refuse, as far as it can be known before.

@@ -95,10 +95,10 @@ pub(super) fn steps(
         body.steps.push(Step::Terminal { console: true });
     }
     for path in &linux.masked_paths {
-        body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
+        body.steps.push(Step::Mask { path: absolute("linux.maskedPaths", path)? });
     }
     for path in &linux.readonly_paths {
-        body.steps.push(Step::ReadOnlyPath { path: text("linux.readonlyPaths", path)? });
+        body.steps.push(Step::ReadOnlyPath { path: absolute("linux.readonlyPaths", path)? });
     }
     body.steps.append(&mut late);
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
@@ -341,4 +341,11 @@ fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
         }
     }
     Ok(())
+}
+/// A path that the specification wants absolute.
+fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
+    if path.starts_with('/') {
+        return text(field, path);
+    }
+    Err(Error::invalid(field, format_args!("the path {path:?} must be absolute")))
 }
