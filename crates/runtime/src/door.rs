@@ -86,7 +86,9 @@ impl Caller {
                 "linux.seccomp.listenerPath",
                 "is not supported by a start in two steps yet",
             )),
-            Answer::Ready(_) => Err(Error::os("exec", "the process answers out of turn", Errno::PROTO)),
+            Answer::Ready(_) | Answer::Hooks | Answer::Born(..) => {
+                Err(Error::os("exec", "the process answers out of turn", Errno::PROTO))
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ pub struct Host {
     pub(crate) bounding: u64,
     pub(crate) kernel: (u32, u32),
     pub(crate) apparmor: bool,
+    pub(crate) selinux: bool,
     /// (resource, hard limit) of this process.
     pub(crate) hard_limits: Vec<(u32, u64)>,
 }
@@ -178,6 +179,8 @@ impl Host {
             kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
             apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")
                 .is_ok_and(|t| t.starts_with('Y')),
+            // selinuxfs is mounted where SELinux is on.
+            selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
             hard_limits: RESOURCES
                 .iter()
                 .map(|&(number, _, resource)| (number, getrlimit(resource).maximum.unwrap_or(u64::MAX)))

@@ -10,6 +10,7 @@ mod child;
 mod code;
 pub mod door;
 mod error;
+pub mod hooks;
 mod host;
 mod init;
 mod plan;
@@ -17,6 +18,8 @@ pub mod seccomp;
 mod start;
 mod step;
 mod systemd;
+mod trees;
+mod userns;
 mod wire;
 
 pub use cgroup::control::{freeze, frozen, processes, signal_all};

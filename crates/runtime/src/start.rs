@@ -2,11 +2,12 @@
 
 use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Doors, Made};
-use crate::child::{self, Inherited};
+use crate::child::{self, HookImages, Inherited};
 use crate::door::Apart;
+use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step};
+use crate::{Error, step, trees, userns};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -137,8 +138,11 @@ fn start(
     let mut image = Image::new(&body.program.args, &body.program.env);
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
+    let trees = trees::make(body)?;
+    let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(streams), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
@@ -157,31 +161,43 @@ fn start(
         ]
     });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let ignored = dhow_sys::signals::ignored();
-    let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
-    // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: &doors.tasks,
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                ignored,
-                size,
-                apart,
-            },
-            &mut image,
-        ),
-    })?;
-    let (pid, pidfd) = cloned?;
+    let mut keep: Vec<BorrowedFd<'_>> =
+        joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
+    keep.extend(
+        [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)].into_iter().flatten(),
+    );
+    keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    let inherited = Inherited {
+        body,
+        parent: &child,
+        tasks: &doors.tasks,
+        joins: &joins,
+        netns,
+        target,
+        stdio: streams,
+        ignored: dhow_sys::signals::ignored(),
+        size,
+        trees: &trees,
+        hooks: hooks.as_ref(),
+        keep: &keep,
+        joined: false,
+        apart,
+    };
+    let (pid, pidfd) = if inherited.go_between() {
+        by_go_between(&inherited, parent.as_fd(), &doors, &mut image)?
+    } else {
+        let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+        // The child never comes back from here: what follows the clone is the parent's alone.
+        let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => child::run(&inherited, &mut image),
+        })?;
+        cloned?
+    };
     let Doors { tasks, folder } = doors;
-    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
-    close_all(held.collect());
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
+    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -192,14 +208,7 @@ fn start(
         waiting: true,
         made: undo,
     };
-    match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
-        Answer::Ready(console) => process.console = console,
-        Answer::Failed(error) => return Err(error),
-        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
-        Answer::Closed => {
-            return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
-        }
-    }
+    process.accompany(body)?;
     if let Some(cgroups) = &mut process.made.cgroups {
         cgroups.entered();
     }
@@ -209,6 +218,46 @@ fn start(
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
+fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
+    let images = |list: &[step::Hook]| {
+        let env =
+            |hook: &step::Hook| if hook.env.is_empty() { body.program.env.clone() } else { hook.env.clone() };
+        list.iter().map(|hook| Image::new(&hook.args, &env(hook))).collect()
+    };
+    Ok(HookImages {
+        container: images(&hooks.create_container),
+        start: images(&hooks.start_container),
+        output: crate::hooks::memory().map_err(|e| Error::os("memfd_create", "for hooks", e))?,
+    })
+}
+
+/// Has a process that cannot come back enter namespaces, and make the container's process as our child.
+fn by_go_between(
+    inherited: &Inherited<'_>,
+    socket: BorrowedFd<'_>,
+    doors: &Doors,
+    image: &mut Image,
+) -> Result<(Pid, OwnedFd), Error> {
+    let failed = |e| Error::os("clone3", "go-between", e);
+    let pidfd = match clone3(0, None).map_err(failed)? {
+        Cloned::Parent { pidfd, .. } => pidfd,
+        Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
+    };
+    // It ends by itself, at once.
+    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+        .map_err(failed)?;
+    match receive(socket)? {
+        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
+        Answer::Failed(error) => Err(error),
+        _ => Err(failed(Errno::CHILD).because("it died")),
+    }
+}
+
+fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+    wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
 }
 
 /// Clones, with v2 right into the container's cgroup, or to where its init went.
@@ -306,6 +355,42 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
 }
 
 impl Process {
+    /// Does for the child what only the parent may, until it waits for "go".
+    fn accompany(&mut self, body: &Body) -> Result<(), Error> {
+        let socket = self.socket.as_fd();
+        let go_on = || wire::go(socket).map_err(|e| Error::os("tell", "the child", e));
+        if let Some(maps) = &body.user {
+            userns::write_maps(self.pid, maps)?;
+            go_on()?;
+        }
+        let console = loop {
+            match receive(socket)? {
+                Answer::Ready(console) => break console,
+                Answer::Hooks => {
+                    if let Some(hooks) = &body.hooks {
+                        outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
+                        outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
+                    }
+                    go_on()?;
+                }
+                Answer::Failed(error) => return Err(error),
+                Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
+                Answer::Closed | Answer::Born(..) => {
+                    return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
+                }
+            }
+        };
+        if body.in_userns {
+            if let Some(value) = &body.program.oom_score_adj {
+                let path = format!("/proc/{}/oom_score_adj", self.pid.as_raw_nonzero());
+                std::fs::write(&path, value.as_bytes()).map_err(|e| Error::io("write", &path, &e))?;
+            }
+            child::privileged(&body.program, Some(self.pid)).map_err(|failure| failure.into_error())?;
+        }
+        self.console = console;
+        Ok(())
+    }
+
     /// In the caller's pid namespace.
     #[must_use]
     pub fn pid(&self) -> Pid {
@@ -346,7 +431,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_) | Answer::Hooks | Answer::Born(..)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }

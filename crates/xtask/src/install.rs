@@ -22,6 +22,7 @@ pub(crate) const TEST: &[Need] = &[
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),
+    ("runc", "runc"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];

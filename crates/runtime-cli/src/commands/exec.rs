@@ -6,12 +6,11 @@ use crate::arguments::{Arguments, switch, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
 use crate::launch::pid_file;
-use crate::protect;
 use crate::relay::{Signals, until_end};
 use crate::streams::{self, Terminal};
 use dhow_oci::runtime::{Capabilities, Process, Spec, User};
 use dhow_runtime::door::Apart;
-use dhow_runtime::{Host, exec_apart, plan_exec};
+use dhow_runtime::{exec_apart, plan_exec};
 use rustix::process::Pid;
 use std::path::Path;
 
@@ -37,6 +36,7 @@ pub(super) const COMMAND: Command = Command {
         PRESERVE_FDS,
         switch("ignore-paused", "", "also in a paused container"),
     ],
+    near: true,
     run,
 };
 
@@ -48,7 +48,6 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
-    protect::ensure()?;
     let container = Container::load(&context.root, arguments.first())?;
     match container.status()? {
         Status::Stopped => return Err(Failure::new("cannot exec in a stopped container")),
@@ -63,7 +62,7 @@ fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     streams::announce(listen, &mut process.env);
     let detach = arguments.is("detach");
     let terminal = Terminal::choose(arguments, process.terminal, !detach)?;
-    let plan = plan_exec(&spec, &process, &Host::observe()?)?;
+    let plan = plan_exec(&spec, &process, &container.host()?)?;
     let signals = if detach { None } else { Some(Signals::hold()?) };
     let unable = |failure: Failure| failure.during("unable to start container process");
     let pid = Pid::from_raw(container.record.process.pid)

@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::container::OCI_VERSION;
 use crate::failure::Failure;
 use dhow_oci::runtime::Spec;
-use dhow_runtime::{Host, Options, RootFs, plan};
+use dhow_runtime::{Host, Options, plan};
 use serde_json::{Value, json};
 
 pub(super) const COMMAND: Command = Command {
@@ -15,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "",
     help: "print what this runtime can do, as JSON",
     flags: &[],
+    near: false,
     run,
 };
 
@@ -244,7 +245,7 @@ fn accepted(host: &Host, change: &dyn Fn(&mut Value)) -> bool {
         "linux": {"namespaces": [{"type": "mount"}], "cgroupsPath": "/x"},
     });
     change(&mut value);
-    let options = Options { rootfs: RootFs::Path, netns_passed: false, make_cwd: false, init: None };
+    let options = Options::default();
     serde_json::from_value::<Spec>(value).is_ok_and(|spec| plan(&spec, &options, host).is_ok())
 }
 

@@ -2,16 +2,15 @@
 
 use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
 use super::paths::{Missing, folder, open_in, open_or_make, split};
-use super::{Done, Failure, Held, Named, console};
-use crate::step::Step;
+use super::{Done, Failure, Held, Hooks, Named, console, copy};
+use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change, unmount,
+    FsOpenFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsopen, mount, mount_change, unmount,
 };
 use std::ffi::{CStr, CString};
 
@@ -19,6 +18,9 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
 pub(super) struct Walker<'a> {
+    /// What the parent made.
+    trees: &'a [OwnedFd],
+    hooks: Hooks<'a>,
     root: Option<Held>,
     /// See [`Root::shared`].
     shared: bool,
@@ -36,8 +38,10 @@ pub(super) struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(size: (u16, u16)) -> Self {
+    pub(super) fn new(size: (u16, u16), trees: &'a [OwnedFd], hooks: Hooks<'a>) -> Self {
         Self {
+            trees,
+            hooks,
             root: None,
             shared: false,
             detached: false,
@@ -80,33 +84,34 @@ impl<'a> Walker<'a> {
             Step::CgroupNamespace {} => dhow_sys::namespaces::unshare(new::CGROUP).named(verb, object),
             Step::Overlay { lowers, upper, work, volatile } => self.overlay(lowers, upper, work, *volatile),
             Step::OverlayClassic { upper, data } => self.overlay_classic(upper, data),
-            Step::BindRoot { path } => {
+            Step::BindRoot { path, in_place } => {
                 let root = tree(CWD, path, true).named(verb, object)?;
                 self.shared = true;
-                self.take_root(root, object)
+                self.take_root(root, in_place.then_some(path.as_c_str()), object)
             }
-            Step::Filesystem { kind, source, target, options, attributes, propagation } => {
-                let mount = filesystem(kind, source, options, *attributes)
-                    .named("make file system", kind.to_bytes())?;
-                let place = self.place(kind, target)?;
-                if kind.as_c_str() != c"proc" {
-                    mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
-                }
-                attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
-                let change = Change { propagation: *propagation, ..Change::default() };
-                if *propagation == 0 {
-                    Ok(())
-                } else {
-                    mount_setattr(mount.as_fd(), true, change).named(verb, object)
-                }
+            Step::TreeRoot { tree, path, shared } => {
+                let root = duplicate(self.tree(*tree)?).named(verb, object)?;
+                self.shared = *shared;
+                self.take_root(root, path.as_deref(), object)
             }
-            Step::Bind { source, target, recursive, set, clear, recursive_set, propagation } => {
-                let change = Change { set: *set, clear: *clear, propagation: *propagation };
-                let (recursive, recursive_set) = (*recursive, *recursive_set);
-                let bind = mounts::Bind { source, target, recursive, change, recursive_set };
-                self.shared |= mounts::bind(self.root()?, &bind)?;
+            Step::Filesystem { .. } => self.filesystem(step),
+            Step::CopyUp { source, target, options, attributes, propagation } => {
+                self.copy_up(source, target, options, *attributes, *propagation)
+            }
+            Step::Bind { source, target, recursive, attributes } => {
+                self.shared |= mounts::bind(self.root()?, source, target, *recursive, attributes)?;
                 Ok(())
             }
+            Step::Attach { tree, source, target } => {
+                self.shared |= mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)?;
+                Ok(())
+            }
+            Step::Remount { path, attributes } => {
+                let place = open_in(self.root()?, path.to_bytes(), OFlags::PATH).named(verb, object)?;
+                crate::trees::change(place.as_fd(), attributes).named(verb, object)
+            }
+            Step::RuntimeHooks {} => self.hooks.outside(),
+            Step::ContainerHooks {} => self.hooks.container(self.root()?),
             Step::CgroupTree { target, folders, names, aliases, attributes } => {
                 self.cgroup_tree(target, folders, names, aliases, *attributes)
             }
@@ -127,6 +132,7 @@ impl<'a> Walker<'a> {
             Step::Terminal { console } => self.terminal(*console),
             Step::ReadOnlyRoot {} => add_attributes(self.root()?, false, attr::RDONLY).named(verb, object),
             Step::Pivot {} => self.pivot(),
+            Step::Chroot { hide } => self.chroot(*hide),
             Step::RootPropagation { flags, recursive } => {
                 let change = Change { propagation: *flags, ..Change::default() };
                 mount_setattr(self.root()?, *recursive, change).named(verb, object)
@@ -141,21 +147,9 @@ impl<'a> Walker<'a> {
         work: &'a CStr,
         volatile: bool,
     ) -> Done<'a> {
-        const STEP: &str = "mount overlay";
         let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
-        fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
-        for lower in lowers {
-            fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
-        }
-        fsconfig_set_string(fs.as_fd(), c"upperdir", upper).named(STEP, upper.to_bytes())?;
-        fsconfig_set_string(fs.as_fd(), c"workdir", work).named(STEP, work.to_bytes())?;
-        if volatile {
-            fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
-        }
-        fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
-        let root = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-            .named(STEP, upper.to_bytes())?;
-        self.take_root(Held::new(root), upper.to_bytes())
+        let root = mounts::overlay(fs.as_fd(), lowers, upper, work, volatile)?;
+        self.take_root(Held::new(root), None, upper.to_bytes())
     }
 
     fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
@@ -166,13 +160,74 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Attaches the root over the old one: paths of the host still begin below it.
-    fn take_root(&mut self, root: Held, object: &'a [u8]) -> Done<'a> {
+    /// Attaches the root over the old one: paths of the host still begin below it. Or where it is.
+    fn take_root(&mut self, root: Held, place: Option<&CStr>, object: &'a [u8]) -> Done<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
+        let old = open(place.unwrap_or(c"/"), flags, Mode::empty()).map(Held::new).named("open", object)?;
+        if place.is_some() {
+            private_parent(old.as_fd()).named("make private", object)?;
+        }
         attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
         self.root = Some(root);
         Ok(())
+    }
+
+    /// One of the parent's trees.
+    fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'a>> {
+        let tree = usize::try_from(index).ok().and_then(|index| self.trees.get(index));
+        tree.map(AsFd::as_fd).ok_or(Errno::BADF).named("attach", b"tree")
+    }
+
+    fn filesystem(&self, step: &'a Step) -> Done<'a> {
+        let Step::Filesystem { kind, source, target, options, attributes, propagation, fallback } = step
+        else {
+            return Ok(());
+        };
+        let (verb, object) = step.words();
+        let made = match (filesystem(kind, source, options, *attributes), fallback) {
+            (Err(Errno::PERM), Some(tree)) => duplicate(self.tree(*tree)?),
+            (made, _) => made,
+        };
+        let mount = made.named("make file system", kind.to_bytes())?;
+        if kind.as_c_str() == c"tmpfs" && !options.iter().any(|option| option.key.as_c_str() == c"mode") {
+            self.keep_mode(target, mount.as_fd())?;
+        }
+        let place = self.place(kind, target)?;
+        if kind.as_c_str() != c"proc" {
+            mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
+        }
+        attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
+        propagate(mount.as_fd(), *propagation).named(verb, object)
+    }
+
+    /// A tmpfs that is not told otherwise has the mode of the folder that the image has there.
+    fn keep_mode(&self, target: &'a CStr, mount: BorrowedFd<'_>) -> Done<'a> {
+        const STEP: &str = "chmod";
+        let object = target.to_bytes();
+        let Ok(folder) = open_in(self.root()?, object, OFlags::PATH) else { return Ok(()) };
+        let mode = Mode::from_raw_mode(fstat(folder.as_fd()).named(STEP, object)?.st_mode);
+        let top = as_folder(mount).named(STEP, object)?;
+        rustix::fs::fchmod(top.as_fd(), mode).named(STEP, object)
+    }
+
+    fn copy_up(
+        &self,
+        source: &CStr,
+        target: &'a CStr,
+        options: &[FsOption],
+        attributes: u64,
+        propagation: u64,
+    ) -> Done<'a> {
+        const STEP: &str = "mount and copy";
+        let object = target.to_bytes();
+        let mount = filesystem(c"tmpfs", source, options, attributes).named(STEP, object)?;
+        let place = self.place(c"tmpfs", target)?;
+        mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
+        let from = as_folder(place.as_fd()).named(STEP, object)?;
+        let to = as_folder(mount.as_fd()).named(STEP, object)?;
+        copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
+        propagate(mount.as_fd(), propagation).named(STEP, object)
     }
 
     /// Where a file system goes. /proc and /sys must not be links: a hostile image could point them elsewhere.
@@ -340,6 +395,63 @@ impl<'a> Walker<'a> {
         unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
         rustix::process::chdir(c"/").named("chdir", b"/")
     }
+
+    /// Enters the root without taking the old one away. The kernel lets a process with a user namespace of its own mount a whole /proc
+    /// as long as it can see one, so the host's goes.
+    fn chroot(&self, hide: bool) -> Done<'static> {
+        if hide {
+            for path in [c"/proc", c"/sys"] {
+                match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+                    // No mount there; or one that belongs to another user namespace, which no unmount can lay open either.
+                    Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::PERM) => {}
+                    Err(e) => return Err(e).named("unmount", path.to_bytes()),
+                }
+            }
+        }
+        rustix::process::fchdir(self.root()?).named("fchdir", b"new root")?;
+        rustix::process::chroot(c".").named("chroot", b"/")?;
+        rustix::process::chdir(c"/").named("chdir", b"/")
+    }
+}
+
+/// Makes the mount that `folder` is in private, so that what is attached there is seen nowhere else.
+fn private_parent(folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let id = mounts::mount_id(folder)?;
+    let mut top = rustix::fs::openat(folder, c".", flags, Mode::empty())?;
+    loop {
+        let above = rustix::fs::openat(&top, c"..", flags, Mode::empty())?;
+        let (here, there) = (fstat(&top)?, fstat(&above)?);
+        let same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino);
+        if same || mounts::mount_id(above.as_fd())? != id {
+            break;
+        }
+        top = above;
+    }
+    let change = Change { propagation: propagation::PRIVATE, ..Change::default() };
+    match mount_setattr(top.as_fd(), false, change) {
+        // The root of the tree need not be the root of a mount that can be seen, as in a chroot: then nothing is below it either.
+        Err(Errno::INVAL) => Ok(()),
+        other => other,
+    }
+}
+
+/// The same mount: one that was made in another mount namespace cannot be cloned here.
+fn duplicate(tree: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    rustix::io::fcntl_dupfd_cloexec(tree, 3).map(Held::new)
+}
+
+/// A mount's root, usable for more than its place.
+fn as_folder(mount: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(mount, c".", flags, Mode::empty()).map(Held::new)
+}
+
+fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> {
+    if propagation == 0 {
+        return Ok(());
+    }
+    mount_setattr(mount, true, Change { propagation, ..Change::default() })
 }
 
 fn detach(shared: bool) -> rustix::io::Result<()> {

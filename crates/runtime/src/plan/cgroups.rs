@@ -106,10 +106,7 @@ impl Place {
                 source: path(&source)?,
                 target,
                 recursive: false,
-                set: options.set,
-                clear: options.clear,
-                recursive_set: options.recursive_set,
-                propagation: options.propagation,
+                attributes: options.attributes.clone(),
             });
         }
         let (mut folders, mut names, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,7 +119,7 @@ impl Place {
                 aliases.push(text("cgroup", &*name)?);
             }
         }
-        let attributes = options.set | options.recursive_set | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+        let attributes = options.bits() | attr::NOSUID | attr::NODEV | attr::NOEXEC;
         Ok(Step::CgroupTree { target, folders, names, aliases, attributes })
     }
 }

@@ -72,7 +72,9 @@ impl Machine {
             .arg(&disk.kernel)
             .args([
                 "-append",
-                &format!("console=ttyS0 quiet panic=-1 root=/dev/nvme0n1 init=/sbin/dhow-init dhow={first}"),
+                &format!(
+                    "console=ttyS0 loglevel=3 panic=-1 root=/dev/nvme0n1 init=/sbin/dhow-init dhow={first}"
+                ),
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
