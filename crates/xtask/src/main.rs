@@ -30,8 +30,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
                    what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
                    programs of opencontainers/runtime-tools
-  vm [CRATE…] [FILTER] [--systemd]
-                   the root tests in a machine with cgroup v2 alone (qemu)
+  vm [CRATE…] [FILTER] [--systemd|--v1]
+                   the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
+                   cgroup v1
 ";
 
 fn main() -> ExitCode {
