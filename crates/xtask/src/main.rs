@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   dist             release programs into target/dist/
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
                    syscalls: how often each process of ours calls the kernel for one start
-  vm [CRATE…] [FILTER] [--systemd]
+  vm [CRATE…] [FILTER] [--systemd|--v1]
                    the root tests in a machine with cgroup v2 alone (qemu)
 ";
 

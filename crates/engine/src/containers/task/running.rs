@@ -289,7 +289,9 @@ impl Running {
         restart: Option<crate::containers::Restart>,
     ) -> Result<Vec<String>> {
         if let Some(wanted) = wanted {
-            let merged = idle::merge(&keeper.record.spec.host.resources, wanted);
+            let (mut merged, _) = idle::settle(keeper, wanted)?;
+            // No limit of tasks says nothing to a fresh cgroup; here an old one may be in force.
+            merged.pids_limit = merged.pids_limit.map(|n| if n == 0 { -1 } else { n });
             let (shared, cgroups) = (keeper.shared.clone(), self.live.cgroups.clone());
             blocking::run(move || {
                 let resources = prepare::resources(&merged)?;
