@@ -230,7 +230,7 @@ pub(super) fn execute<'a>(
 pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Done<'static> {
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
-        // Then a filter takes no capability, and need not let this call through.
+        // a filter then needs no right, and capset need not be allowed behind it
         capabilities(program, 0)?;
     }
     if !program.seccomp.is_empty() && (parent.is_some() || program.listener.is_none()) {

@@ -187,11 +187,15 @@ impl<'a> Walker<'a> {
         const STEP: &str = "mount and copy";
         let object = target.to_bytes();
         let mount = filesystem(c"tmpfs", source, options, attributes).named(STEP, object)?;
+        // A folder that is made here says nothing about owner and mode.
+        let there = open_in(self.root()?, object, OFlags::PATH).is_ok();
         let place = self.place(c"tmpfs", target)?;
         mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
-        let from = as_folder(place.as_fd()).named(STEP, object)?;
-        let to = as_folder(mount.as_fd()).named(STEP, object)?;
-        copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        if there {
+            let from = as_folder(place.as_fd()).named(STEP, object)?;
+            let to = as_folder(mount.as_fd()).named(STEP, object)?;
+            copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        }
         attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
         propagate(mount.as_fd(), propagation).named(STEP, object)
     }

@@ -58,7 +58,7 @@ pub(super) fn compile(
     scheduling::of_process(process, place.exec, &mut program)?;
     scheduling::of_container(linux, &mut program)?;
     program.selinux = selinux(process, host)?;
-    if let Some(value) = process.oom_score_adj.filter(|&v| v != 0) {
+    if let Some(value) = process.oom_score_adj {
         if !(-1000..=1000).contains(&value) {
             return Err(Error::invalid("process.oomScoreAdj", "must be between -1000 and 1000"));
         }

@@ -115,13 +115,6 @@ pub(super) fn steps(
     Ok(())
 }
 
-fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
-    match path.starts_with('/') {
-        true => text(field, path),
-        false => Err(Error::invalid(field, format_args!("{path:?} must be absolute"))),
-    }
-}
-
 fn names(spec: &spec::Spec, body: &mut Body) -> Result<(), Error> {
     if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
         namespaced(body, new::UTS, "hostname", "uts")?;
@@ -348,4 +341,11 @@ fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
         }
     }
     Ok(())
+}
+/// A path that the specification wants absolute.
+fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
+    if path.starts_with('/') {
+        return text(field, path);
+    }
+    Err(Error::invalid(field, format_args!("the path {path:?} must be absolute")))
 }

@@ -21,10 +21,10 @@ pub(super) fn of_container(linux: &spec::Linux, program: &mut Program) -> Result
     const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
     program.memory_policy = linux.memory_policy.as_ref().map(memory).transpose()?;
     let Some(wanted) = &linux.personality else { return Ok(()) };
-    if let Some(flag) = wanted.flags.first() {
-        return Err(Error::invalid("linux.personality.flags", format_args!("none is defined, not {flag:?}")));
-    }
     program.personality = Some(named("linux.personality.domain", &DOMAINS, &wanted.domain)?);
+    if let Some(flag) = wanted.flags.first() {
+        return Err(Error::invalid("linux.personality.flags", format_args!("{flag:?}: none is defined")));
+    }
     Ok(())
 }
 
@@ -169,13 +169,13 @@ mod tests {
         let flags = vec!["MPOL_F_STATIC_NODES".to_owned()];
         let policy = spec::MemoryPolicy { mode: "MPOL_BIND".to_owned(), nodes: "0".to_owned(), flags };
         assert_eq!(memory(&policy).unwrap(), MemoryPolicy { mode: 0x8002, nodes: vec![1] });
-        let mut linux = spec::Linux::default();
-        let flags = vec!["X".to_owned()];
-        linux.personality = Some(spec::Personality { domain: "LINUX32".to_owned(), flags });
+        let wanted = Some(spec::Personality { domain: "LINUX32".to_owned(), flags: Vec::new() });
+        let mut linux = spec::Linux { personality: wanted, ..Default::default() };
         let mut program = Program::default();
-        assert!(of_container(&linux, &mut program).is_err());
-        linux.personality.as_mut().unwrap().flags.clear();
         of_container(&linux, &mut program).unwrap();
         assert_eq!(program.personality, Some(8));
+        let flags = vec!["X".to_owned()];
+        linux.personality = Some(spec::Personality { domain: "LINUX32".to_owned(), flags });
+        assert!(of_container(&linux, &mut program).is_err());
     }
 }
