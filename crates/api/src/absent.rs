@@ -40,10 +40,6 @@ pub(crate) async fn push(call: Call) -> Reply {
     )))
 }
 
-pub(crate) async fn distribution(_: Call) -> Reply {
-    Err(Failure::absent("asking a registry about an image without pulling it is not supported"))
-}
-
 pub(crate) async fn build_cancel(_: Call) -> Reply {
     Err(Failure::absent("a build is cancelled by closing its connection"))
 }

@@ -4,10 +4,9 @@ use crate::body::Body;
 use http::Response;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, future::Future, io, os::fd::AsFd, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, unix::AsyncFd},
-    net::UnixStream,
+    io::{AsyncRead, AsyncWrite},
     sync::{mpsc, watch},
 };
 
@@ -64,35 +63,26 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Ends when the peer has closed both directions. A second descriptor on the socket, watched for nothing but that.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe for types that may lie about their descriptor; an OwnedFd does not"
-)]
-pub(crate) fn hang_up(stream: &UnixStream) -> io::Result<impl Future<Output = ()> + use<>> {
-    let watched = AsyncFd::with_interest(stream.as_fd().try_clone_to_owned()?, Interest::PRIORITY)?;
-    Ok(async move {
-        if let Err(error) = watched.ready(Interest::PRIORITY).await {
-            tracing::debug!(%error, "cannot watch a connection");
-            std::future::pending::<()>().await;
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hijack::{Input, hand_over};
+    use crate::{
+        hijack::{Framing, Input, hand_over},
+        peer::Peer,
+    };
     use bytes::Bytes;
     use dhow_wire::version::ApiVersion;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+    };
 
     /// A client's end of a connection that this service serves, and what ends with it.
     fn client<F: Future<Output = Response<Body>> + Send + 'static>(
         service: impl Fn(Request<Incoming>) -> F + Send + 'static,
     ) -> (UnixStream, tokio::task::JoinHandle<()>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let gone = hang_up(&ours).unwrap();
+        let gone = Peer::of(&ours).unwrap().gone();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             serve(ours, true, gone, stopped, mpsc::channel(1).0, service).await;
@@ -146,7 +136,8 @@ mod tests {
             theirs.read_to_string(&mut typed).await.unwrap();
             theirs.write_all(typed.to_uppercase().as_bytes()).await.unwrap();
         });
-        hand_over(request, ApiVersion::MAX, ours, Input { stdin: true, watch: None, before_end: None }, true)
+        let input = Input { stdin: true, watch: None, before_end: None };
+        hand_over(request, ApiVersion::MAX, ours, input, Framing::Terminal).await.unwrap()
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use crate::{
     call::Call,
     failure::Failure,
     images,
-    reply::{Reply, stream},
+    reply::{Reply, json as answer, stream},
     server::App,
 };
 use base64::{
@@ -18,7 +18,7 @@ use dhow_engine::{
     images::{Credentials, Progress},
     oci::{Digest, Platform, Reference},
 };
-use dhow_wire::{messages, object::Object};
+use dhow_wire::{messages, object::Object, record::Record};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -164,20 +164,27 @@ async fn import(call: Call, platform: Option<Platform>) -> Reply {
 }
 
 fn one(message: &Value) -> Reply {
-    stream("application/json", Body::full(messages::encode(message)))
+    stream("application/json", Body::messages(messages::encode(message)))
 }
 
 pub(crate) async fn load(call: Call) -> Reply {
     let platform = platform(&call)?;
     let app = Arc::clone(&call.app);
-    let names = app.engine.images().load(call.upload(), platform.as_ref()).await?;
     let mut text = Vec::new();
+    // docker has answered when it reads the archive: what is wrong with it is said in the stream.
+    let names = match app.engine.images().load(call.upload(), platform.as_ref()).await {
+        Ok(names) => names,
+        Err(error) => {
+            text.extend(messages::encode(&messages::failure(None, &error.message)));
+            Vec::new()
+        }
+    };
     for name in names {
         // docker's words: an archive without names tells the id.
         let words = if name.starts_with("sha256:") { "Loaded image ID" } else { "Loaded image" };
         text.extend(messages::encode(&json!({ "stream": format!("{words}: {name}\n") })));
     }
-    stream("application/json", Body::full(text))
+    stream("application/json", Body::messages(text))
 }
 
 pub(crate) async fn save(call: Call) -> Reply {
@@ -195,6 +202,18 @@ async fn give(app: &App, names: Vec<String>) -> Reply {
         return Err(Failure::bad("no images given to save"));
     }
     stream("application/x-tar", Body::channel(app.engine.images().save(names).await?))
+}
+
+/// What a registry has under a name.
+pub(crate) async fn distribution(call: Call) -> Reply {
+    let reference: Reference = call.name().parse()?;
+    let credentials = credentials(call.header("x-registry-auth"))?;
+    let about = call.app.engine.images().about(&reference, credentials.as_ref()).await?;
+    let descriptor = Record::new()
+        .put("mediaType", &about.media_type)
+        .put("digest", &about.digest)
+        .put("size", about.size);
+    answer(Record::new().put("Descriptor", descriptor.end()).put("Platforms", &about.platforms).end())
 }
 
 /// `X-Registry-Auth`: base64 of docker's AuthConfig. Absent, empty or `{}` is nobody.

@@ -17,7 +17,7 @@ use dhow_oci::{
     Platform, Reference,
     image::{History, ImageConfig},
 };
-pub use dhow_registry::{Credentials, Progress};
+pub use dhow_registry::{About, Credentials, Progress};
 use dhow_store::Image;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -152,6 +152,11 @@ impl Images {
         let name = image.clone().with_default_tag().familiar();
         self.shared.events.note("image", "pull", &name, [("name", image.familiar_name().as_str())]);
         Ok(pulled)
+    }
+
+    /// What the registry has under a name.
+    pub async fn about(&self, image: &Reference, credentials: Option<&Credentials>) -> Result<About> {
+        Ok(self.shared.registry.about(image, credentials).await?)
     }
 
     /// Checks credentials.

@@ -1,7 +1,7 @@
 //! The public face: configuration, credentials, progress, and the client.
 
 use crate::{
-    Error, auth, endpoint,
+    About, Error, about, auth, endpoint,
     http::Http,
     net::{Insecure, Proxies},
     pull,
@@ -108,6 +108,14 @@ impl Client {
     ) -> Result<Arc<Image>, Error> {
         let image = image.clone().with_default_tag();
         pull::pull(self, store, &image, platform, credentials, &progress).await
+    }
+
+    /// What the registry has under a name, without pulling it.
+    ///
+    /// # Errors
+    /// See [`crate::Kind`].
+    pub async fn about(&self, image: &Reference, credentials: Option<&Credentials>) -> Result<About, Error> {
+        about::about(self, &image.clone().with_default_tag(), credentials).await
     }
 
     /// Checks credentials (`POST /auth`): docker's answer is `Login Succeeded`.

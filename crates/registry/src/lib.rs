@@ -4,6 +4,7 @@
 //! (one repository: requests with credentials and redirects), `manifest`, `layer` and `pull`. `docs/registry.md` tells the rules.
 #![forbid(unsafe_code)]
 
+mod about;
 mod auth;
 mod client;
 mod endpoint;
@@ -16,5 +17,6 @@ mod pull;
 mod session;
 mod tls;
 
+pub use about::About;
 pub use client::{Client, Config, Credentials, Progress};
 pub use error::{Error, Kind};

@@ -54,6 +54,10 @@ pub(crate) enum Command {
         new: String,
         answer: Answer<()>,
     },
+    Unlink {
+        alias: String,
+        answer: Answer<()>,
+    },
     Update {
         resources: Option<Box<Resources>>,
         restart: Option<Restart>,
