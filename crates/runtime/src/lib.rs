@@ -3,10 +3,12 @@
 //! [`Host::observe`] reads what this machine offers; [`plan()`] is pure; [`create`] applies and decides nothing.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod caps;
 mod cgroup;
 mod child;
 mod code;
+pub mod door;
 mod error;
 mod host;
 mod init;
@@ -16,10 +18,10 @@ mod start;
 mod step;
 mod wire;
 
-pub use cgroup::control::{freeze, processes, remove_cgroups, update};
+pub use cgroup::control::{freeze, frozen, processes, remove_cgroups, signal_all, update};
 pub use cgroup::usage::{Usage, usage};
 pub use error::Error;
 pub use host::Host;
 pub use init::init_main;
 pub use plan::{Options, Plan, RootFs, plan, plan_exec};
-pub use start::{Process, Stdio, create, exec};
+pub use start::{Process, Stdio, create, create_apart, exec, exec_apart};

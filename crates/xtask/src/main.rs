@@ -1,4 +1,4 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|vm`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -11,6 +11,7 @@ mod install;
 mod peer;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build
+  vm [CRATE…] [FILTER] [--systemd]
+                   the root tests in a machine with cgroup v2 alone (qemu)
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
+        ["vm", rest @ ..] => vm::run(rest),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);
