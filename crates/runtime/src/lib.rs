@@ -16,10 +16,16 @@ mod plan;
 pub mod seccomp;
 mod start;
 mod step;
+mod systemd;
 mod wire;
 
-pub use cgroup::control::{freeze, frozen, processes, remove_cgroups, signal_all, update};
-pub use cgroup::usage::{Usage, usage};
+pub use cgroup::control::{freeze, frozen, processes, signal_all};
+pub use cgroup::kill::{kill_all, remove_cgroups};
+pub use cgroup::lack::Lack;
+pub use cgroup::oom::{OomWatch, oom_kills};
+pub use cgroup::stats::stats;
+pub use cgroup::update::update;
+pub use cgroup::usage::{Pressure, Usage, usage};
 pub use error::Error;
 pub use host::Host;
 pub use init::init_main;

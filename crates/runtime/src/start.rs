@@ -1,14 +1,14 @@
 //! Apply: from a plan to a process.
 
 use crate::agent::{self, Pids};
-use crate::cgroup::apply::{Made, doors};
+use crate::cgroup::apply::{Doors, Made};
 use crate::child::{self, Inherited};
 use crate::door::Apart;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
-use dhow_sys::exec::Image;
+use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -135,39 +135,53 @@ fn start(
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let tasks = doors(&body.cgroups)?;
+    let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
     }
-    let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
+    let copies = match streams {
+        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
+        None => [None, None, None],
+    };
+    let streams = streams.map(|[stdin, stdout, stderr]| {
+        let [a, b, c] = &copies;
+        [
+            a.as_ref().map_or(stdin, AsFd::as_fd),
+            b.as_ref().map_or(stdout, AsFd::as_fd),
+            c.as_ref().map_or(stderr, AsFd::as_fd),
+        ]
+    });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
+    let ignored = dhow_sys::signals::ignored();
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
+    let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Cloned::Child => child::run(
             &Inherited {
                 body,
                 parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
+                tasks: &doors.tasks,
                 joins: &joins,
                 netns,
                 target,
                 stdio: streams,
+                ignored,
                 size,
                 apart,
             },
             &mut image,
         ),
     })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
-    drop(child);
+    let (pid, pidfd) = cloned?;
+    let Doors { tasks, folder } = doors;
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
+    close_all(held.collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -186,12 +200,29 @@ fn start(
             return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
         }
     }
+    if let Some(cgroups) = &mut process.made.cgroups {
+        cgroups.entered();
+    }
     let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
     process.mount_namespace = Some(
         open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// Clones, with v2 right into the container's cgroup, or to where its init went.
+fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
+    let named = |e| Error::os("clone3", "container", e);
+    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
+        // Its init made cgroups with controllers of their own below: then only those take processes.
+        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
+            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
+            let folder = folder.ok_or_else(|| named(e))?;
+            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
+        }
+        (cloned, _) => cloned.map_err(named),
+    }
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -222,14 +253,14 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// Copies above the standard descriptors, so that putting one in place does not cover another.
-fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
-    let copy = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3)
-            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(None);
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+        .map(Some)
+        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {

@@ -22,7 +22,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [FILTER]    install what the tests need and run them all
   check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
-  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build
+  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
+                   syscalls: how often each process of ours calls the kernel for one start
   vm [CRATE…] [FILTER] [--systemd]
                    the root tests in a machine with cgroup v2 alone (qemu)
 ";
