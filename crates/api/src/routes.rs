@@ -72,7 +72,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET    "/images/{*}/get"               24 Read   transfer::save_one;
     GET    "/images/{*}/history"           24 Read   images::history;
     GET    "/images/{*}/json"              24 Read   images::inspect;
-    POST   "/images/{*}/push"              24 Read   absent::push;
+    POST   "/images/{*}/push"              24 Read   transfer::push;
     POST   "/images/{*}/tag"               24 Change images::tag;
     DELETE "/images/{*}"                   24 Change images::remove;
     GET    "/distribution/{*}/json"        30 Read   transfer::distribution;

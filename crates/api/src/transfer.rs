@@ -15,7 +15,7 @@ use base64::{
 };
 use bytes::Bytes;
 use dhow_engine::{
-    images::{Credentials, Progress},
+    images::{Credentials, Progress, Pushed},
     oci::{Digest, Platform, Reference},
 };
 use dhow_wire::{messages, object::Object, record::Record};
@@ -66,7 +66,27 @@ async fn pull(call: Call, platform: Option<Platform>) -> Reply {
             .images()
             .pull(&reference, platform.as_ref(), credentials.as_ref(), progress)
             .await
-            .map(|_| ())
+            .map(|_| Vec::new())
+    };
+    progress_stream(work, seen).await
+}
+
+pub(crate) async fn push(call: Call) -> Reply {
+    let reference: Reference = call.name().parse()?;
+    let reference = match call.query.text("tag") {
+        "" => reference,
+        tag => reference.with_tag(tag)?,
+    };
+    let credentials = credentials(call.header("x-registry-auth"))?;
+    let (progress, seen) = mpsc::channel(64);
+    let app = Arc::clone(&call.app);
+    let work = async move {
+        let pushed = app.engine.images().push(&reference, credentials.as_ref(), progress).await?;
+        let aux = |(name, pushed): (Reference, Pushed)| {
+            let what = json!({ "Tag": name.tag(), "Digest": pushed.digest, "Size": pushed.size });
+            json!({ "progressDetail": {}, "aux": what })
+        };
+        Ok(pushed.into_iter().map(aux).collect())
     };
     progress_stream(work, seen).await
 }
@@ -93,9 +113,9 @@ pub(crate) async fn opening<P, T>(
 }
 
 /// Runs the work and tells its progress. While nothing was told, a failure is a status of its own (clients tell 404 from others);
-/// later it is the stream's last message. A client that goes away stops the work.
+/// later it is the stream's last message, as are the messages that the work ends with. A client that goes away stops the work.
 async fn progress_stream(
-    work: impl Future<Output = dhow_engine::Result<()>> + Send + 'static,
+    work: impl Future<Output = dhow_engine::Result<Vec<Value>>> + Send + 'static,
     mut seen: mpsc::Receiver<Progress>,
 ) -> Reply {
     let mut work = Box::pin(work);
@@ -128,10 +148,11 @@ async fn progress_stream(
                 result = &mut work => result,
             },
         };
-        if let Err(error) = result {
-            let last = messages::encode(&messages::failure(None, &error.message));
-            if sender.send(last.into()).await.is_err() {
-                tracing::debug!("client went away before it heard of the failure");
+        let last = result.unwrap_or_else(|error| vec![messages::failure(None, &error.message)]);
+        for message in last {
+            if sender.send(messages::encode(&message).into()).await.is_err() {
+                tracing::debug!("client went away before it heard of the end");
+                return;
             }
         }
     });

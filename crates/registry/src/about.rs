@@ -1,6 +1,9 @@
 //! What a registry has under a name, without pulling it (`GET /distribution/{name}/json`).
 
-use crate::{Client, Credentials, Error, endpoint, manifest, session::Session};
+use crate::{
+    Client, Credentials, Error, endpoint, manifest,
+    session::{Access, Session},
+};
 use dhow_oci::{
     Digest, Platform, Reference,
     image::{Index, Manifest, media},
@@ -27,7 +30,7 @@ pub(crate) async fn about(
 ) -> Result<About, Error> {
     let mut last = None;
     for endpoint in endpoint::of_domain(client, image.domain()).await {
-        let session = Session::new(client, endpoint, image, credentials);
+        let session = Session::new(client, endpoint, image, credentials, Access::Pull);
         match ask(&session, image).await {
             Err(error) if session.endpoint.falls_through(&error) => last = Some(error),
             answered => return answered,

@@ -14,9 +14,12 @@ mod layer;
 mod manifest;
 mod net;
 mod pull;
+mod push;
 mod session;
 mod tls;
+mod upload;
 
 pub use about::About;
 pub use client::{Client, Config, Credentials, Progress};
 pub use error::{Error, Kind};
+pub use push::Pushed;
