@@ -16,18 +16,27 @@ use tokio::{
 /// How long the head of an answer may lie unread before the stream behind it is sent all the same.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// So long nobody looks whether a client has gone.
+const UNWATCHED: Duration = Duration::from_millis(50);
+
 /// A second descriptor on a client's socket.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer(Arc<AsyncFd<OwnedFd>>);
+pub(crate) struct Peer(Arc<OwnedFd>);
 
 impl Peer {
     pub(crate) fn of(stream: &UnixStream) -> io::Result<Self> {
-        watch(stream.as_fd().try_clone_to_owned()?, Interest::PRIORITY).map(|fd| Self(Arc::new(fd)))
+        Ok(Self(Arc::new(stream.as_fd().try_clone_to_owned()?)))
     }
 
     /// Ends when the peer has closed both directions.
     pub(crate) async fn gone(self) {
-        if let Err(error) = self.0.ready(Interest::PRIORITY).await {
+        // Most are over by then, and one that was closed meanwhile says so at once.
+        tokio::time::sleep(UNWATCHED).await;
+        let ready = match watch(self.0, Interest::PRIORITY) {
+            Ok(fd) => fd.ready(Interest::PRIORITY).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
             tracing::debug!(%error, "cannot watch a connection");
             std::future::pending::<()>().await;
         }
@@ -50,7 +59,7 @@ impl Peer {
     deprecated,
     reason = "its successor is unsafe for types that may lie about their descriptor; an OwnedFd does not"
 )]
-fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch<T: std::os::fd::AsRawFd>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(fd, interest)
 }
 
