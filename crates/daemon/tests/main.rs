@@ -17,6 +17,7 @@ mod suite {
     mod network;
     mod registry;
     mod run;
+    mod runtimes;
     mod side_by_side;
     mod survival;
     mod volumes;

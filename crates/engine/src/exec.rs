@@ -321,9 +321,8 @@ async fn launch(
         Err(refusal) => {
             live.link.forget(id);
             let sentence = task::refusal_sentence(&refusal);
-            let message = format!(
-                "OCI runtime exec failed: exec failed: unable to start container process: {sentence}: unknown"
-            );
+            let ours = if live.outside { "" } else { "exec failed: unable to start container process: " };
+            let message = format!("OCI runtime exec failed: {ours}{sentence}: unknown");
             let code = task::refusal_code(&refusal);
             let (kind, code) = if code == 128 { (Kind::Internal, 126) } else { (Kind::Invalid, code) };
             return Err((Error::new(kind, message), code));
@@ -349,6 +348,9 @@ async fn plan(
     let (shared, view, live, create) = (shared.clone(), handle.view(), live.clone(), create.clone());
     blocking::run(move || {
         let process = process(&view.spec, &live, &create)?;
+        if live.outside {
+            return crate::runtimes::json(&process);
+        }
         Ok(dhow_runtime::plan_exec(&live.oci, &process, &shared.host)?.encode())
     })
     .await

@@ -22,6 +22,8 @@ pub struct Host {
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// Mount point of the unified hierarchy if it has the controllers (pure v2), else none.
     pub(crate) unified: Option<PathBuf>,
+    /// Mount point of the unified hierarchy without controllers of a hybrid host: not ours to use, but other runtimes do.
+    pub(crate) hybrid: Option<PathBuf>,
     pub(crate) bounding: u64,
     pub(crate) kernel: (u32, u32),
     pub(crate) apparmor: bool,
@@ -96,7 +98,8 @@ impl Host {
     /// # Errors
     /// What could not be removed, except that something is still inside.
     pub fn remove_parent(&self, parent: &str) -> Result<(), Error> {
-        let mounts = self.hierarchies.iter().map(|hierarchy| &hierarchy.mount).chain(&self.unified);
+        let mounts = self.hierarchies.iter().map(|hierarchy| &hierarchy.mount);
+        let mounts = mounts.chain(&self.unified).chain(&self.hybrid);
         for mount in mounts {
             let dir = mount.join(parent.trim_matches('/'));
             match rustix::fs::rmdir(&dir) {
@@ -105,6 +108,15 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// The folder that another runtime makes beside those of a plan.
+    #[must_use]
+    pub fn beside(&self, dirs: &[PathBuf]) -> Option<PathBuf> {
+        let (hybrid, first) = (self.hybrid.as_ref()?, dirs.first()?);
+        let below =
+            self.hierarchies.iter().find_map(|hierarchy| first.strip_prefix(&hierarchy.mount).ok())?;
+        Some(hybrid.join(below))
     }
 
     /// Reads /proc and /sys once; a daemon does it at its start.
@@ -129,6 +141,7 @@ impl Host {
         let controllers = |mount: &PathBuf| {
             fs::read_to_string(mount.join("cgroup.controllers")).is_ok_and(|text| !text.trim().is_empty())
         };
+        let mounted = unified.clone();
         let unified = unified.filter(|mount| hierarchies.is_empty() || controllers(mount));
         let hierarchies = if hierarchies.iter().any(|h| h.controllers.iter().any(|c| !c.starts_with("name=")))
         {
@@ -145,10 +158,11 @@ impl Host {
             .find_map(|line| line.strip_prefix("CapBnd:"))
             .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
             .ok_or_else(|| Error::invalid("/proc/self/status", "no CapBnd line"))?;
-        let unified = if hierarchies.is_empty() { unified } else { None };
+        let (unified, hybrid) = if hierarchies.is_empty() { (unified, None) } else { (None, mounted) };
         Ok(Self {
             hierarchies,
             unified,
+            hybrid,
             bounding,
             kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
             apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")

@@ -3,6 +3,7 @@
 //! [`Host::observe`] reads what this machine offers; [`plan()`] is pure; [`create`] applies and decides nothing.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod caps;
 mod cgroup;
 mod child;
@@ -16,10 +17,11 @@ mod start;
 mod step;
 mod wire;
 
+pub use bundle::mount_bundle;
 pub use cgroup::control::{freeze, processes, remove_cgroups, update};
 pub use cgroup::usage::{Usage, usage};
 pub use error::Error;
 pub use host::Host;
 pub use init::init_main;
 pub use plan::{Options, Plan, RootFs, plan, plan_exec};
-pub use start::{Process, Stdio, create, exec};
+pub use start::{Process, Stdio, create, exec, try_wait};

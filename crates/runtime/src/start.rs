@@ -204,7 +204,7 @@ fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
 }
 
 /// Makes the writable layer's folders with the owner and mode of the image's root.
-fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
+pub(crate) fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
     let stat = overlay.top.as_ref().map(rustix::fs::stat).transpose();
     let stat = stat
         .map_err(|e| Error::os("stat layer", overlay.top.as_deref().unwrap_or(Path::new("")).display(), e))?;
@@ -236,6 +236,20 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
     Ok(())
 }
 
+/// Takes the exit status of a child, 128 + n for signal n, if it has ended; 255 if somebody else took it.
+#[must_use]
+pub fn try_wait(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    match waitid(WaitId::PidFd(pidfd), options) {
+        Ok(Some(status)) => {
+            let signal = || status.terminating_signal().map(|signal| 128 + signal);
+            Some(status.exit_status().or_else(signal).unwrap_or(255))
+        }
+        Ok(None) | Err(Errno::INTR) => None,
+        Err(_) => Some(255),
+    }
+}
+
 impl Process {
     /// In the caller's pid namespace.
     #[must_use]
@@ -252,6 +266,11 @@ impl Process {
     /// The terminal's master, once.
     pub fn console(&mut self) -> Option<OwnedFd> {
         self.console.take()
+    }
+
+    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it.
+    pub fn try_wait(&mut self) -> Option<i32> {
+        crate::start::try_wait(self.pidfd.as_fd())
     }
 
     /// Lets it go on: seccomp, execve. Returns when the program runs (the CLOEXEC pipe closed).

@@ -19,6 +19,8 @@ pub(crate) const TEST: &[Need] = &[
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("runc", "runc"),
+    ("crun", "crun"),
 ];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];

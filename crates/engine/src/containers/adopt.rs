@@ -217,8 +217,8 @@ fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, s
     }
     let (stopped, receiver) = watch::channel(false);
     let Seen { oci, cgroups, netns } = seen;
-    let live =
-        Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
+    let (oci, outside) = (Arc::new(oci), keeper.standing.outside);
+    let live = Arc::new(Live { link, pid, netns, oci, cgroups: cgroups.clone(), outside, stopped: receiver });
     keeper.standing.pid = pid;
     keeper.standing.cgroups = cgroups;
     keeper.standing.starting = false;
@@ -249,7 +249,9 @@ async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
             let failure = crate::error::net_errors(failures);
             tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
         }
-        if let Err(failures) = dhow_runtime::remove_cgroups(&standing.cgroups) {
+        let beside = shared.host.beside(&standing.cgroups).filter(|_| standing.outside);
+        let cgroups: Vec<_> = standing.cgroups.into_iter().chain(beside).collect();
+        if let Err(failures) = dhow_runtime::remove_cgroups(&cgroups) {
             for failure in failures {
                 tracing::debug!(id, ?failure, "a cgroup of an ended container");
             }

@@ -8,6 +8,7 @@ mod paths;
 mod walk;
 
 pub(crate) use console::attach_terminal;
+pub(crate) use mounts::{attach, overlay};
 
 use crate::plan::Body;
 use crate::wire::{self, Record};

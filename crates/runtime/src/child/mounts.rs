@@ -11,7 +11,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A new mount of a new file system, attached nowhere.
 pub(super) fn filesystem(
@@ -35,6 +35,28 @@ pub(super) fn filesystem(
     fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
+/// A new overlay, attached nowhere.
+pub(crate) fn overlay<'a>(
+    lowers: &'a [CString],
+    upper: &'a CStr,
+    work: &'a CStr,
+    volatile: bool,
+) -> Done<'a, OwnedFd> {
+    const STEP: &str = "mount overlay";
+    let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?;
+    fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
+    for lower in lowers {
+        fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
+    }
+    fsconfig_set_string(fs.as_fd(), c"upperdir", upper).named(STEP, upper.to_bytes())?;
+    fsconfig_set_string(fs.as_fd(), c"workdir", work).named(STEP, work.to_bytes())?;
+    if volatile {
+        fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
+    }
+    fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
+    fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).named(STEP, upper.to_bytes())
+}
+
 /// An unattached copy of the mount that holds `path`.
 pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let mut flags =
@@ -46,7 +68,7 @@ pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<O
 }
 
 /// Attaches a mount on what `target` refers to.
-pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, c"", target, c"", flags)
 }

@@ -9,10 +9,7 @@ use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use std::ffi::{CStr, CString};
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -110,20 +107,7 @@ impl Walker {
         work: &'a CStr,
         volatile: bool,
     ) -> Done<'a> {
-        const STEP: &str = "mount overlay";
-        let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?;
-        fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
-        for lower in lowers {
-            fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
-        }
-        fsconfig_set_string(fs.as_fd(), c"upperdir", upper).named(STEP, upper.to_bytes())?;
-        fsconfig_set_string(fs.as_fd(), c"workdir", work).named(STEP, work.to_bytes())?;
-        if volatile {
-            fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
-        }
-        fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
-        let root = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-            .named(STEP, upper.to_bytes())?;
+        let root = mounts::overlay(lowers, upper, work, volatile)?;
         self.take_root(root, upper.to_bytes())
     }
 

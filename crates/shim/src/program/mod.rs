@@ -6,6 +6,7 @@ mod connection;
 mod json;
 mod lines;
 mod log;
+mod outside;
 mod process;
 mod requests;
 mod shim;
@@ -35,6 +36,7 @@ const OUTLIVED: [i32; 5] = [1, 2, 3, 13, 15];
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Listener,
+    Children,
     Connection(usize),
     Early(usize),
     Orphan(usize),
@@ -146,6 +148,9 @@ fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(S
             add(Source::Orphan(n), client.socket(), flags);
         }
     }
+    if let Some(outside) = &shim.outside {
+        add(Source::Children, outside.children(), PollFlags::IN);
+    }
     for (p, process) in shim.processes.iter().enumerate().rev() {
         if let Some(fd) = process.pidfd() {
             add(Source::Ended(p), fd, PollFlags::IN);
@@ -207,6 +212,7 @@ fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
         }
         Source::Ended(p) => shim.reap(p),
         Source::Connection(n) => connection(shim, n, flags),
+        Source::Children => shim.collect(),
         Source::Listener => shim.accept(),
     }
 }

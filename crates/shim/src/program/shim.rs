@@ -1,6 +1,6 @@
 //! The shim's state, and what follows from it: who is told, when it is over.
 
-use super::{attached::Attached, connection::Connection, process::Process};
+use super::{attached::Attached, connection::Connection, outside, process::Process};
 use crate::{Event, Exit, Target, exit::write_exit};
 use dhow_runtime as runtime;
 use rustix::{fd::OwnedFd, io::Errno};
@@ -28,6 +28,8 @@ pub(super) struct Shim {
     pub(super) orphans: Vec<Attached>,
     pub(super) created: bool,
     pub(super) cgroups: Vec<PathBuf>,
+    /// Another runtime, whose container it is.
+    pub(super) outside: Option<outside::Runtime>,
     /// In the container's cgroup before its program ran.
     pub(super) oom_kills: u64,
     /// How PID 1 ended, once everybody may know.
@@ -50,6 +52,7 @@ impl Shim {
             orphans: Vec::new(),
             created: false,
             cgroups: Vec::new(),
+            outside: None,
             oom_kills: 0,
             exit: None,
             leaving: false,
@@ -143,6 +146,18 @@ impl Shim {
         }
     }
 
+    /// Children of another runtime have ended.
+    pub(super) fn collect(&mut self) {
+        if let Some(outside) = &self.outside {
+            outside.heard();
+        }
+        for (pid, code) in outside::ended() {
+            for process in &mut self.processes {
+                process.collected(pid, code);
+            }
+        }
+    }
+
     /// PID 1 has ended and something else, that is not in its pid namespace, still holds its output open.
     fn kill_strays(&self) {
         for pid in runtime::processes(&self.cgroups).unwrap_or_default() {
@@ -202,6 +217,10 @@ impl Shim {
                 process.close();
             }
             self.orphans.append(&mut process.streams.clients);
+        }
+        if let Some(outside) = self.outside.take() {
+            // What it leaves is killed and removed with the cgroups, its state with the folder.
+            outside.call(&["delete", "--force"], &[], &[]).ok();
         }
         let cgroups = std::mem::take(&mut self.cgroups);
         match runtime::remove_cgroups(&cgroups) {

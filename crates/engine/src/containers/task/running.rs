@@ -14,7 +14,7 @@ use crate::{
     link::{Notice, Streams},
     networks::{self, EndpointConfig},
 };
-use dhow_shim::{Exit, Target};
+use dhow_shim::{Exit, Request, Target};
 use rustix::fd::AsFd;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -124,8 +124,18 @@ impl Running {
     }
 
     async fn freeze(&self, frozen: bool) -> Result<()> {
+        if self.live.outside {
+            return self.runtime(&[if frozen { "pause" } else { "resume" }], Vec::new()).await;
+        }
         let cgroups = self.live.cgroups.clone();
         blocking::run(move || dhow_runtime::freeze(&cgroups, frozen).map_err(Into::into)).await
+    }
+
+    /// Has another runtime do what only it knows how to.
+    async fn runtime(&self, words: &[&str], input: Vec<u8>) -> Result<()> {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        self.live.link.call(&Request::Runtime { words, input }, &[]).await?;
+        Ok(())
     }
 
     pub(super) async fn command(mut self: Box<Self>, keeper: &mut Keeper, command: Command) -> State {
@@ -290,12 +300,18 @@ impl Running {
     ) -> Result<Vec<String>> {
         if let Some(wanted) = wanted {
             let merged = idle::merge(&keeper.record.spec.host.resources, wanted);
-            let (shared, cgroups) = (keeper.shared.clone(), self.live.cgroups.clone());
-            blocking::run(move || {
+            let (shared, live) = (keeper.shared.clone(), self.live.clone());
+            let outside = blocking::run(move || {
                 let resources = prepare::resources(&merged)?;
-                dhow_runtime::update(&cgroups, &resources, &shared.host).map_err(Into::into)
-            })
-            .await?;
+                if live.outside {
+                    return crate::runtimes::json(&resources).map(Some);
+                }
+                dhow_runtime::update(&live.cgroups, &resources, &shared.host)?;
+                Ok(None)
+            });
+            if let Some(resources) = outside.await? {
+                self.runtime(&["update", "--resources", "-"], resources).await?;
+            }
         }
         idle::update(keeper, wanted, restart).await
     }
