@@ -54,7 +54,7 @@ fn root_other_runtimes_run_and_exit() {
         assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello", "{runtime}");
         assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "sh", "-c", "exit 42"]).code, 42);
         daemon.dhow(&["run", "--rm", "busybox", "/nope"]).fails(127, "OCI runtime create failed");
-        daemon.dhow(&["run", "--rm", "busybox", "/etc"]).fails(126, "OCI runtime create failed");
+        daemon.dhow(&["run", "--rm", "busybox", "/etc/hostname"]).fails(126, "OCI runtime create failed");
         daemon
             .dhow(&["run", "--rm", "--runtime", "kata", "busybox"])
             .fails(125, "unknown or invalid runtime name: kata");

@@ -14,7 +14,7 @@ const EISDIR: i32 = 21;
 pub(crate) fn sentence(refusal: &Refusal) -> String {
     let Refusal { step, object, errno, detail } = refusal;
     if step == OUTSIDE {
-        return crate::runtimes::reason(detail);
+        return as_go_writes(crate::runtimes::reason(detail));
     }
     if step != "exec" {
         return crate::error::runtime_sentence(refusal);
@@ -33,12 +33,19 @@ pub(crate) fn sentence(refusal: &Refusal) -> String {
     }
 }
 
+/// The kernel's words without capitals: clients choose 127 and 126 by them, and not every runtime is written in Go.
+fn as_go_writes(sentence: String) -> String {
+    ["No such file or directory", "Permission denied", "Not a directory", "Is a directory"]
+        .iter()
+        .fold(sentence, |text, words| text.replace(words, &words.to_lowercase()))
+}
+
 /// The exit code that docker stores.
 pub(crate) fn exit_code(refusal: &Refusal) -> i32 {
     match (refusal.step.as_str(), refusal.errno) {
         ("exec", ENOENT | ENOTDIR) => 127,
         ("exec", EACCES | EISDIR | 8) => 126,
-        (OUTSIDE, _) => said(&sentence(refusal).to_lowercase()),
+        (OUTSIDE, _) => said(&sentence(refusal)),
         _ => 128,
     }
 }
@@ -87,6 +94,7 @@ mod tests {
             let (error, code) =
                 start_error(&Refusal { step: OUTSIDE.into(), object: "r".into(), errno: 0, detail });
             assert_eq!(code, expected, "{error}");
+            assert!(!error.message.contains("No such") && !error.message.contains("Permission"), "{error}");
             assert!(error.message.ends_with(": unknown") && !error.message.contains("level"), "{error}");
         }
     }
