@@ -168,7 +168,7 @@ WeightDevice { /** number */ major: i64, /** number */ minor: i64, /** 10 to 100
 object!(/// A rate of one device.
 ThrottleDevice { /** number */ major: i64, /** number */ minor: i64, /** per second */ rate: u64 });
 object!(/// A system call filter.
-Seccomp { /** `SCMP_ACT_…` */ default_action: String, /** errno of the default */ default_errno_ret: Option<u32>, /** `SCMP_ARCH_…` */ architectures: Vec<String>, /** `SECCOMP_FILTER_FLAG_…` */ flags: Vec<String>, /** rules */ syscalls: Vec<Syscall> });
+Seccomp { /** `SCMP_ACT_…` */ default_action: String, /** errno of the default */ default_errno_ret: Option<u32>, /** `SCMP_ARCH_…` */ architectures: Vec<String>, /** `SECCOMP_FILTER_FLAG_…` */ flags: Vec<String>, /** socket of who answers `SCMP_ACT_NOTIFY` */ listener_path: Option<String>, /** said to it */ listener_metadata: Option<String>, /** rules */ syscalls: Vec<Syscall> });
 object!(/// Rules with one verdict.
 Syscall { /** of calls */ names: Vec<String>, /** verdict */ action: String, /** errno */ errno_ret: Option<u32>, /** all must hold */ args: Vec<SyscallArg> });
 object!(/// One comparison of an argument.

@@ -3,11 +3,13 @@
 //! [`Host::observe`] reads what this machine offers; [`plan()`] is pure; [`create`] applies and decides nothing.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bundle;
 mod caps;
 mod cgroup;
 mod child;
 mod code;
+pub mod door;
 mod error;
 mod host;
 mod init;
@@ -18,10 +20,10 @@ mod step;
 mod wire;
 
 pub use bundle::mount_bundle;
-pub use cgroup::control::{freeze, processes, remove_cgroups, update};
+pub use cgroup::control::{freeze, frozen, processes, remove_cgroups, signal_all, update};
 pub use cgroup::usage::{Usage, usage};
 pub use error::Error;
 pub use host::Host;
 pub use init::init_main;
 pub use plan::{Options, Plan, RootFs, plan, plan_exec};
-pub use start::{Process, Stdio, create, exec, try_wait};
+pub use start::{Process, Stdio, create, create_apart, exec, exec_apart, try_wait};

@@ -46,6 +46,17 @@ Limit { resource: u32, soft: u64, hard: u64, name: CString });
 record!(/// Where the overlay's writable layer is, made before the clone.
 Overlay { upper: PathBuf, work: PathBuf, top: Option<PathBuf>, volatile: bool });
 
+record!(/// Who answers the calls that the filter notifies, and what is said to it beside the pids.
+Listener {
+    path: PathBuf,
+    metadata: Option<String>,
+    version: String,
+    id: String,
+    bundle: PathBuf,
+    /// Name, value, name, value.
+    annotations: Vec<String>,
+});
+
 record!(/// Who the program runs as, and what it runs.
 Program {
     /// Paths to try, in order; one if the name has a slash.
@@ -71,6 +82,7 @@ Program {
     /// Instructions, 8 bytes each; empty: none.
     seccomp: Vec<u64>,
     seccomp_flags: u32,
+    listener: Option<Listener>,
     terminal: bool,
     /// HOME comes from the container's /etc/passwd.
     home: bool,

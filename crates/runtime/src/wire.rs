@@ -1,9 +1,10 @@
 //! What parent and child say to each other over one SEQPACKET socketpair: the child "ready" (with the terminal's master) or one failure, the
-//! parent "go". Execve closes the child's end.
+//! parent "go". Where the filter notifies, the child then says which of its descriptors is the listener, and waits for another "go". Execve closes the
+//! child's end.
 
 use crate::Error;
 use crate::child::Failure;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -19,6 +20,7 @@ pub(crate) struct Record {
 
 const READY: u8 = b'r';
 const FAILED: u8 = b'f';
+const LISTENER: u8 = b'l';
 const GO: &[u8] = b"g";
 
 impl Record {
@@ -62,6 +64,12 @@ pub(crate) fn send(socket: BorrowedFd<'_>, record: &Record, fd: Option<BorrowedF
     retry_on_intr(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
 }
 
+/// Says which descriptor is the listener. By write, as this happens behind the filter: the one call that a profile must let through for it.
+pub(crate) fn send_listener(socket: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> Result<()> {
+    let [a, b, c, d] = listener.as_raw_fd().to_le_bytes();
+    retry_on_intr(|| rustix::io::write(socket, &[LISTENER, a, b, c, d])).map(drop)
+}
+
 /// Waits for the parent's word; false if the parent is gone or gave up.
 pub(crate) fn wait_go(socket: BorrowedFd<'_>) -> bool {
     let mut word = [0u8; 1];
@@ -79,6 +87,8 @@ pub(crate) enum Answer {
     Ready(Option<OwnedFd>),
     /// It failed.
     Failed(Error),
+    /// It has its filter, and waits for "go" with this descriptor of it as the listener.
+    Listener(RawFd),
     /// Its end is closed: by execve, or by its death.
     Closed,
 }
@@ -99,6 +109,10 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
     match bytes.get(..length).unwrap_or_default().split_first() {
         None => Ok(Answer::Closed),
         Some((&READY, _)) => Ok(Answer::Ready(fd)),
+        Some((&LISTENER, rest)) => {
+            let number = rest.first_chunk().ok_or(Errno::PROTO)?;
+            Ok(Answer::Listener(RawFd::from_le_bytes(*number)))
+        }
         Some((&FAILED, rest)) => Ok(Answer::Failed(failure(rest))),
         Some(_) => Err(Errno::PROTO),
     }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "seccomp takes a pointer to a program")]
 
 use crate::answer;
+use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
 /// Filter flags (`SECCOMP_FILTER_FLAG_*`).
@@ -13,7 +14,9 @@ pub mod flag {
     pub const LOG: u32 = 2;
     /// No speculative store bypass mitigation.
     pub const SPEC_ALLOW: u32 = 4;
-    /// Notified calls wait in a killable state.
+    /// The answer is a descriptor on which the notified calls arrive.
+    pub const NEW_LISTENER: u32 = 8;
+    /// Notified calls wait in a killable state; only with a listener.
     pub const WAIT_KILLABLE_RECV: u32 = 32;
 }
 
@@ -37,15 +40,23 @@ struct Program {
     filter: *const Instruction,
 }
 
-/// Installs `program` for the calling thread. Wants no_new_privs or CAP_SYS_ADMIN.
+/// Installs `program` for the calling thread. Wants no_new_privs or CAP_SYS_ADMIN. With [`flag::NEW_LISTENER`] the listener comes back,
+/// close-on-exec; without it nothing.
 ///
 /// # Errors
 /// `EINVAL` if the program is malformed or longer than 4,096 instructions; `EACCES` without the right.
-pub fn load(program: &[Instruction], flags: u32) -> Result<()> {
+pub fn load(program: &[Instruction], flags: u32) -> Result<Option<OwnedFd>> {
     const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
     let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = Program { len, filter: program.as_ptr() };
     // SAFETY: the program lives through the call and says its length; the kernel copies and verifies it.
-    answer(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
-        .map(|_| ())
+    let raw = answer(unsafe {
+        libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    })?;
+    if flags & flag::NEW_LISTENER == 0 {
+        return Ok(None);
+    }
+    let listener = i32::try_from(raw).map_err(|_| Errno::BADF)?;
+    // SAFETY: with this flag the kernel's answer is a fresh descriptor that nothing else owns.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(listener) }))
 }

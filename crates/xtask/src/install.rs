@@ -22,6 +22,8 @@ pub(crate) const TEST: &[Need] = &[
     ("runc", "runc"),
     ("crun", "crun"),
 ];
+/// To count system calls.
+pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 

@@ -1,4 +1,4 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|vm`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -11,6 +11,7 @@ mod install;
 mod peer;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [FILTER]    install what the tests need and run them all
   check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
-  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build
+  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
+                   syscalls: how often each process of ours calls the kernel for one start
+  vm [CRATE…] [FILTER] [--systemd]
+                   the root tests in a machine with cgroup v2 alone (qemu)
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
+        ["vm", rest @ ..] => vm::run(rest),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);

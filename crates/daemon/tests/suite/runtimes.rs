@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     process::Stdio,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -21,13 +22,20 @@ fn with_default(runtime: &str) -> Option<Daemon> {
     if runtime != "crun" || hybrid.is_ok_and(|controllers| controllers.trim().is_empty()) {
         return Some(Daemon::start_with(&["--runtime", runtime]));
     }
-    // crun refuses a machine whose v2 hierarchy beside v1 has controllers: there it does not get to see it
-    let wrapper = std::env::temp_dir().join("dhow-test-crun");
-    let script = "#!/bin/sh\nexec unshare -m sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun \"$@\"' crun \"$@\"\n";
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    let added = format!("crun={}", wrapper.display());
+    let added = format!("crun={}", crun_alone());
     Some(Daemon::start_with(&["--add-runtime", &added, "--default-runtime", "crun"]))
+}
+
+/// crun refuses a machine whose v2 hierarchy beside v1 has controllers: here it does not get to see it.
+fn crun_alone() -> &'static str {
+    static WRITTEN: OnceLock<()> = OnceLock::new();
+    const WRAPPER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/crun-alone");
+    WRITTEN.get_or_init(|| {
+        let inside = "umount /sys/fs/cgroup/unified; exec crun \"$@\"";
+        fs::write(WRAPPER, format!("#!/bin/sh\nexec unshare -m sh -c '{inside}' crun \"$@\"\n")).unwrap();
+        fs::set_permissions(WRAPPER, fs::Permissions::from_mode(0o755)).unwrap();
+    });
+    WRAPPER
 }
 
 /// Nothing of a container is left: no process, no state of the runtime, no mount, no cgroup (the rest [`Daemon::finish`] looks at).

@@ -12,7 +12,7 @@ use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
 use std::ffi::CString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the root file system comes from.
 #[derive(Debug, Clone)]
@@ -99,6 +99,14 @@ impl Plan {
         }
     }
 
+    /// Who the container is, for the state that a seccomp agent is sent (`linux.seccomp.listenerPath`).
+    pub fn identify(&mut self, id: &str, bundle: &Path) {
+        if let Some(listener) = &mut self.body.program.listener {
+            id.clone_into(&mut listener.id);
+            bundle.clone_into(&mut listener.bundle);
+        }
+    }
+
     /// The cgroup folders that [`crate::create`] makes, to be read for stats and removed after the end.
     #[must_use]
     pub fn cgroup_dirs(&self) -> &[PathBuf] {
@@ -164,11 +172,21 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     }
     body.program = process::compile(&resolved, linux.seccomp.as_ref(), host, &mut body.warnings)?;
     body.program.init = options.init.is_some();
+    describe(spec, &mut body);
     root::steps(spec, linux, options, &place, host, &mut body)?;
     // A clone into CLONE_NEWCGROUP would take the caller's cgroup as root: the child unshares once it is in its own.
     body.namespaces &= !new::CGROUP;
     body.cgroups = place.cgroups;
     Ok(Plan::new(body))
+}
+
+/// What a seccomp agent is told of the container.
+fn describe(spec: &spec::Spec, body: &mut Body) {
+    if let Some(listener) = &mut body.program.listener {
+        listener.version.clone_from(&spec.oci_version);
+        let pairs = spec.annotations.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
+        listener.annotations = pairs.collect();
+    }
 }
 
 fn namespaces(linux: &spec::Linux, options: &Options, body: &mut Body) -> Result<(), Error> {
@@ -221,6 +239,7 @@ pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -
     let mut body = Body { exec: true, ..Body::default() };
     body.cgroups = cgroups::compile(linux, None, false, host)?.cgroups;
     body.program = process::compile(process, linux.seccomp.as_ref(), host, &mut body.warnings)?;
+    describe(container, &mut body);
     if process.terminal {
         body.steps.push(Step::Terminal { console: false });
     }

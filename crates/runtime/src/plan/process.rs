@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::host::RESOURCES;
-use crate::step::{Limit, Program};
+use crate::step::{Limit, Listener, Program};
 use crate::{Error, Host, caps, seccomp};
 use dhow_oci::runtime as spec;
 use std::ffi::CString;
@@ -68,6 +68,11 @@ pub(super) fn compile(
     if let Some(filter) = filter {
         program.seccomp = seccomp::compile(filter)?.to_vec();
         program.seccomp_flags = seccomp::flags(filter)?;
+        program.listener = seccomp::listener(filter)?.map(|path| Listener {
+            path: path.into(),
+            metadata: filter.listener_metadata.clone(),
+            ..Listener::default()
+        });
     }
     Ok(program)
 }

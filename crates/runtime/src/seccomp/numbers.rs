@@ -1,6 +1,27 @@
 //! System call numbers of the x86 family: name, x86_64, i386, x32 (without the x32 bit); -1 where there is none. Sorted by name.
 //! From Linux 6.1's uapi headers and the numbers added up to 6.17.
 
+pub(super) const X32_BIT: u32 = 0x4000_0000;
+
+/// An architecture of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Machine {
+    X86_64,
+    X86,
+    X32,
+}
+
+/// The number of a call, for x32 with its bit; `None` where the machine has none of that name.
+pub(super) fn number(name: &str, machine: Machine) -> Option<u32> {
+    let index = TABLE.binary_search_by_key(&name, |entry| entry.0).ok()?;
+    let &(_, x86_64, x86, x32) = TABLE.get(index)?;
+    match machine {
+        Machine::X86_64 => u32::try_from(x86_64).ok(),
+        Machine::X86 => u32::try_from(x86).ok(),
+        Machine::X32 => u32::try_from(x32).ok().map(|n| n | X32_BIT),
+    }
+}
+
 /// (name, x86_64, i386, x32).
 #[rustfmt::skip]
 pub(super) static TABLE: &[(&str, i16, i16, i16)] = &[

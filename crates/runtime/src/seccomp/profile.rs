@@ -56,8 +56,8 @@ pub fn docker_default(caps: &[String], host: &Host) -> spec::Seccomp {
         default_action: "SCMP_ACT_ERRNO".to_owned(),
         default_errno_ret: Some(1),
         architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"].map(str::to_owned).to_vec(),
-        flags: Vec::new(),
         syscalls: syscalls.collect(),
+        ..Default::default()
     }
 }
 
