@@ -36,6 +36,8 @@ pub enum Stdio<'a> {
 pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    /// Its parent, if that is not the caller.
+    reaper: Option<Reaper>,
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
@@ -44,6 +46,16 @@ pub struct Process {
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
+}
+
+/// The process between an additional process and the caller.
+#[derive(Debug)]
+struct Reaper {
+    pid: Pid,
+    /// Until somebody else waits for it.
+    pidfd: Option<OwnedFd>,
+    /// Four bytes, then the end.
+    status: OwnedFd,
 }
 
 /// What a failed start takes back.
@@ -97,7 +109,7 @@ fn first(
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, None, stdio, undo, apart)
+    start(&Order { body, netns, container: None, apart }, stdio, undo)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -122,20 +134,26 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
+    let container = Some((pid, pidfd.as_fd()));
+    start(&Order { body: &plan.body, netns: None, container, apart }, stdio, Undo::default())
 }
 
-fn start(
-    body: &Body,
-    netns: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
-    container: Option<Pid>,
-    stdio: Stdio<'_>,
-    undo: Undo,
-    apart: Option<&Apart<'_>>,
-) -> Result<Process, Error> {
+/// What is started, and where.
+struct Order<'a> {
+    body: &'a Body,
+    netns: Option<BorrowedFd<'a>>,
+    /// An additional process: the container's first.
+    container: Option<(Pid, BorrowedFd<'a>)>,
+    apart: Option<&'a Apart<'a>>,
+}
+
+fn start(order: &Order<'_>, stdio: Stdio<'_>, undo: Undo) -> Result<Process, Error> {
+    let Order { body, netns, container, apart } = *order;
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let tasks = doors(&body.cgroups)?;
+    let tasks = match container {
+        Some((pid, _)) => further_doors(&body.cgroups, pid)?,
+        None => doors(&body.cgroups)?,
+    };
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
@@ -148,50 +166,67 @@ fn start(
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
     let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+    let target = container.map(|(_, target)| target);
+    // Who goes apart has nobody to stay for.
+    let status = if container.is_some() && apart.is_none() { Some(status_pipe()?) } else { None };
+    let inherited = Inherited {
+        body,
+        parent: &child,
+        tasks: if body.cgroups.v2 { &[] } else { &tasks },
+        joins: &joins,
+        netns,
+        target,
+        stdio: streams,
+        size,
+        reaped: status.is_some(),
+        apart,
+    };
     // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                size,
-                apart,
+    let cloned = in_pid_namespace(pid_join, target, || {
+        match clone3(body.namespaces, cgroup.filter(|_| status.is_none()))? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => match &status {
+                Some((_, status)) => child::reap(&inherited, cgroup, status, &mut image),
+                None => child::run(&inherited, &mut image),
             },
-            &mut image,
-        ),
+        }
     })?;
     let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
     drop(child);
     let mut process = Process {
         pid,
         pidfd,
+        reaper: None,
         socket: parent,
         console: None,
         mount_namespace: None,
-        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
+        agent: body.program.listener.clone().map(|agent| (agent, container.map_or(pid, |(pid, _)| pid))),
         waiting: true,
         made: undo,
     };
-    match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
-        Answer::Ready(console) => process.console = console,
-        Answer::Failed(error) => return Err(error),
-        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
-        Answer::Closed => {
-            return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
-        }
-    }
-    let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
-    process.mount_namespace = Some(
-        open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| Error::os("open", &path, e))?,
-    );
+    process.await_ready(status.map(|(status, _)| status))?;
     Ok(process)
+}
+
+/// By which a reaper says how its process ended.
+fn status_pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
+    rustix::pipe::pipe_with(flags).map_err(|e| Error::os("pipe", "for an exit status", e))
+}
+
+/// v2: a container whose first process has moved, to divide its cgroup, has no processes at the top any more: more go where that one is.
+fn further_doors(cgroups: &step::Cgroups, container: Pid) -> Result<Vec<OwnedFd>, Error> {
+    let Some(dir) = cgroups.dirs.first().filter(|_| cgroups.v2) else { return doors(cgroups) };
+    let divided = std::fs::read_to_string(dir.path.join("cgroup.subtree_control"));
+    if !divided.is_ok_and(|controllers| !controllers.trim().is_empty()) {
+        return doors(cgroups);
+    }
+    let file = format!("/proc/{}/cgroup", container.as_raw_nonzero());
+    let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mut moved = dir.clone();
+    moved.path = dir.mount.join(own);
+    doors(&step::Cgroups { v2: true, dirs: vec![moved], devices: Vec::new() })
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -288,6 +323,22 @@ pub fn try_wait(pidfd: BorrowedFd<'_>) -> Option<i32> {
     }
 }
 
+/// Kills; one that has ended is dead enough.
+fn kill(pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The number behind a descriptor, in our pid namespace.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<Pid, Error> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.and_then(Pid::from_raw).ok_or_else(|| Error::os("read", &path, Errno::SRCH))
+}
+
 impl Process {
     /// In the caller's pid namespace.
     #[must_use]
@@ -306,9 +357,99 @@ impl Process {
         self.console.take()
     }
 
-    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it.
+    /// Pollable: readable when [`Process::try_wait`] has something to say.
+    #[must_use]
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.reaper.as_ref().map_or(self.pidfd.as_fd(), |reaper| reaper.status.as_fd())
+    }
+
+    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it, 137 if its reaper was killed, and
+    /// it with it.
     pub fn try_wait(&mut self) -> Option<i32> {
-        crate::start::try_wait(self.pidfd.as_fd())
+        let Some(reaper) = &self.reaper else { return try_wait(self.pidfd.as_fd()) };
+        let mut code = [0; 4];
+        match rustix::io::read(&reaper.status, &mut code) {
+            Ok(4) => Some(i32::from_le_bytes(code)),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok(_) | Err(_) => Some(137),
+        }
+    }
+
+    /// The child of the caller that collects what an additional process leaves behind, once: it is to be waited for, and ends
+    /// when nothing is left, maybe long after the process.
+    pub fn take_reaper(&mut self) -> Option<OwnedFd> {
+        self.reaper.as_mut()?.pidfd.take()
+    }
+
+    /// Kills an additional process and all that it started, also what has left its process group. Only before it was seen to have ended.
+    ///
+    /// # Errors
+    /// What the kernel says but that there is nobody any more.
+    pub fn kill_all(&self) -> rustix::io::Result<()> {
+        kill(self.pidfd.as_fd())?;
+        let Some(reaper) = &self.reaper else { return Ok(()) };
+        let pid = reaper.pid.as_raw_nonzero();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        // What dies leaves its children to the reaper: the next round sees them. What forks faster than this loses against its pids limit.
+        for _ in 0..64 {
+            let Ok(text) = std::fs::read_to_string(&children) else { return Ok(()) };
+            let pids: Vec<Pid> =
+                text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+            if pids.is_empty() {
+                return Ok(());
+            }
+            for pid in pids {
+                let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+                kill(pidfd.as_fd())?;
+                crate::cgroup::control::await_end(&pidfd);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the child is ready. With a reaper, what was cloned is that, and the process says who it is itself.
+    fn await_ready(&mut self, status: Option<OwnedFd>) -> Result<(), Error> {
+        let [own, console] = match self.first_word() {
+            Ok(fds) if status.is_some() => fds,
+            Ok([console, _]) => [None, console],
+            Err(error) => {
+                if status.is_some() {
+                    // The process ends by itself, and its reaper behind it. Killed, it would leave the process to PID 1.
+                    self.waiting = false;
+                    self.wait_for_child();
+                }
+                return Err(error);
+            }
+        };
+        self.console = console;
+        if let (Some(status), Some(own)) = (status, own) {
+            let reaper = std::mem::replace(&mut self.pidfd, own);
+            self.reaper = Some(Reaper { pid: self.pid, pidfd: Some(reaper), status });
+            self.pid = pid_of(self.pidfd.as_fd())?;
+        }
+        let path = format!("/proc/{}/ns/mnt", self.pid.as_raw_nonzero());
+        let namespace = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        self.mount_namespace = Some(namespace.map_err(|e| Error::os("open", &path, e))?);
+        Ok(())
+    }
+
+    fn first_word(&self) -> Result<[Option<OwnedFd>; 2], Error> {
+        let word =
+            wire::receive(self.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))?;
+        match word {
+            Answer::Ready(fds) => Ok(fds),
+            Answer::Failed(error) => Err(error),
+            Answer::Listener(_) => Err(Error::os("set up", "container", Errno::PROTO)),
+            Answer::Closed => Err(Error::os("set up", "container", Errno::CHILD).because("the child died")),
+        }
+    }
+
+    /// The process itself, or its reaper, that ends with it.
+    fn wait_for_child(&self) {
+        let child = self.reaper.as_ref().and_then(|reaper| reaper.pidfd.as_ref()).unwrap_or(&self.pidfd);
+        let reaped =
+            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED));
+        reaped.unwrap_or_default();
     }
 
     /// Lets it go on: seccomp, execve. Returns when the program runs (the CLOEXEC pipe closed).
@@ -371,10 +512,8 @@ impl Process {
         }
         self.waiting = false;
         // It may have ended by itself; then the signal has nobody to go to, and the wait collects it.
-        pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
-        let reaped =
-            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
-        reaped.unwrap_or_default();
+        kill(self.pidfd.as_fd()).unwrap_or_default();
+        self.wait_for_child();
         self.mount_namespace = None;
         drop(std::mem::take(&mut self.made));
     }

@@ -52,12 +52,11 @@ impl Record {
     }
 }
 
-/// Sends a record, with a descriptor.
-pub(crate) fn send(socket: BorrowedFd<'_>, record: &Record, fd: Option<BorrowedFd<'_>>) -> Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Sends a record, with at most two descriptors.
+pub(crate) fn send(socket: BorrowedFd<'_>, record: &Record, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = fd.map(|fd| [fd]);
-    if let Some(fds) = &fds {
+    if !fds.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(fds));
     }
     let bytes = record.bytes.get(..record.len).unwrap_or_default();
@@ -83,8 +82,8 @@ pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<()> {
 
 /// What the child said.
 pub(crate) enum Answer {
-    /// It waits for "go"; the terminal's master.
-    Ready(Option<OwnedFd>),
+    /// It waits for "go"; its own descriptor if it is a reaper's child, the terminal's master if it has one.
+    Ready([Option<OwnedFd>; 2]),
     /// It failed.
     Failed(Error),
     /// It has its filter, and waits for "go" with this descriptor of it as the listener.
@@ -96,19 +95,21 @@ pub(crate) enum Answer {
 /// Reads one message.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
     let mut bytes = [0u8; 4608];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let length = retry_on_intr(|| {
         recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
     })?
     .bytes;
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+    let mut fds = ancillary.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
+    let mut fds = fds.by_ref().flatten();
+    let fds = [fds.next(), fds.next()];
     match bytes.get(..length).unwrap_or_default().split_first() {
         None => Ok(Answer::Closed),
-        Some((&READY, _)) => Ok(Answer::Ready(fd)),
+        Some((&READY, _)) => Ok(Answer::Ready(fds)),
         Some((&LISTENER, rest)) => {
             let number = rest.first_chunk().ok_or(Errno::PROTO)?;
             Ok(Answer::Listener(RawFd::from_le_bytes(*number)))
@@ -143,7 +144,7 @@ mod tests {
         let (parent, child) = pair().unwrap();
         let object = [b'x'; 5000];
         let failure = Failure { step: "mount", object: &object, errno: Errno::NOENT, detail: "why" };
-        send(child.as_fd(), &Record::failed(&failure), None).unwrap();
+        send(child.as_fd(), &Record::failed(&failure), &[]).unwrap();
         let Answer::Failed(error) = receive(parent.as_fd()).unwrap() else { panic!("not a failure") };
         assert_eq!((error.step.as_str(), error.errno, error.detail.as_str()), ("mount", 2, "why"));
         assert!(error.object.len() > 4096);

@@ -77,7 +77,7 @@ fn kill_all(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn await_end(pidfd: &rustix::fd::OwnedFd) {
+pub(crate) fn await_end(pidfd: &rustix::fd::OwnedFd) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
     // A process in an uninterruptible sleep does not end: the rmdir after this says so.

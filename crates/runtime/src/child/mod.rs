@@ -5,10 +5,12 @@ mod finish;
 mod home;
 mod mounts;
 mod paths;
+mod reaper;
 mod walk;
 
 pub(crate) use console::attach_terminal;
 pub(crate) use mounts::{attach, overlay};
+pub(crate) use reaper::reap;
 
 use crate::door::Apart;
 use crate::plan::Body;
@@ -18,7 +20,7 @@ use dhow_sys::exec::{Image, close_except};
 use dhow_sys::{clone::new, signals};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 /// A failed step, without owning anything.
@@ -57,6 +59,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) target: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
     pub(crate) size: (u16, u16),
+    /// Whether there is a reaper between it and who started it, to whom it tells its number by a descriptor.
+    pub(crate) reaped: bool,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
 }
@@ -77,7 +81,7 @@ pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
     };
     // If the parent is gone there is nobody to tell.
     let listener = caller.as_ref().unwrap_or(inherited.parent);
-    let told = wire::send(listener.as_fd(), &Record::failed(&failure), None);
+    let told = wire::send(listener.as_fd(), &Record::failed(&failure), &[]);
     exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
@@ -122,14 +126,31 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
     }
-    wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
-        .named("tell", b"parent")?;
-    drop(master);
+    ready(inherited, master)?;
     if !await_go(inherited, caller) {
         exit_now(3);
     }
     let starter = caller.as_ref().unwrap_or(inherited.parent);
     finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
+}
+
+/// Tells the parent, with the descriptors that only this process has.
+fn ready(inherited: &Inherited<'_>, master: Option<OwnedFd>) -> Done<'static> {
+    let own = if inherited.reaped {
+        let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
+        Some(own.named("pidfd_open", b"self")?)
+    } else {
+        None
+    };
+    let all = [own.as_ref(), master.as_ref()].map(|fd| fd.map(AsFd::as_fd));
+    let told = match all {
+        [Some(own), Some(master)] => wire::send(inherited.parent.as_fd(), &Record::ready(), &[own, master]),
+        [Some(one), None] | [None, Some(one)] => {
+            wire::send(inherited.parent.as_fd(), &Record::ready(), &[one])
+        }
+        [None, None] => wire::send(inherited.parent.as_fd(), &Record::ready(), &[]),
+    };
+    told.named("tell", b"parent")
 }
 
 fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {

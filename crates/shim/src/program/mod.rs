@@ -37,6 +37,7 @@ const OUTLIVED: [i32; 5] = [1, 2, 3, 13, 15];
 enum Source {
     Listener,
     Children,
+    Reapers,
     Connection(usize),
     Early(usize),
     Orphan(usize),
@@ -152,9 +153,12 @@ fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(S
         add(Source::Children, outside.children(), PollFlags::IN);
     }
     for (p, process) in shim.processes.iter().enumerate().rev() {
-        if let Some(fd) = process.pidfd() {
+        if let Some(fd) = process.ended() {
             add(Source::Ended(p), fd, PollFlags::IN);
         }
+    }
+    for reaper in &shim.reapers {
+        add(Source::Reapers, rustix::fd::AsFd::as_fd(reaper), PollFlags::IN);
     }
     for (n, connection) in shim.connections.iter().enumerate() {
         add(Source::Connection(n), connection.socket(), connection.wants());
@@ -213,6 +217,7 @@ fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
         Source::Ended(p) => shim.reap(p),
         Source::Connection(n) => connection(shim, n, flags),
         Source::Children => shim.collect(),
+        Source::Reapers => shim.dismiss_reapers(),
         Source::Listener => shim.accept(),
     }
 }

@@ -44,6 +44,14 @@ impl Body {
         }
     }
 
+    /// Polled for its end.
+    fn ended(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Ours(process) => process.ended(),
+            Self::Theirs(started, _) => started.pidfd.as_fd(),
+        }
+    }
+
     fn console(&mut self) -> Option<OwnedFd> {
         match self {
             Self::Ours(process) => process.console(),
@@ -124,8 +132,16 @@ impl Process {
     }
 
     /// Polled for its end.
-    pub(super) fn pidfd(&self) -> Option<rustix::fd::BorrowedFd<'_>> {
-        (self.started && self.exit.is_none()).then(|| self.body.pidfd())
+    pub(super) fn ended(&self) -> Option<BorrowedFd<'_>> {
+        (self.started && self.exit.is_none()).then(|| self.body.ended())
+    }
+
+    /// Who collects what it leaves behind, to be waited for.
+    pub(super) fn take_reaper(&mut self) -> Option<OwnedFd> {
+        match &mut self.body {
+            Body::Ours(process) => process.take_reaper(),
+            Body::Theirs(..) => None,
+        }
     }
 
     /// Lets its program run. What another runtime executes by `exec` runs already.
@@ -156,15 +172,21 @@ impl Process {
         }
         dhow_sys::signals::pidfd_send_signal(self.body.pidfd(), signal)?;
         if signal == 9 && self.target != Target::Init {
-            // An exec is killed with its children (a probe that timed out must leave none): it leads its own group, whose number
-            // is taken as long as it was not waited for. Without a group, it has none.
-            rustix::process::kill_process_group(self.body.pid(), rustix::process::Signal::KILL).or_else(
-                |errno| {
-                    if errno == Errno::SRCH { Ok(()) } else { Err(errno) }
-                },
-            )?;
+            // An exec is killed with its children: a probe that timed out must leave none.
+            self.kill_group()?;
+            if let Body::Ours(process) = &self.body {
+                process.kill_all()?;
+            }
         }
         Ok(())
+    }
+
+    /// It leads a group, whose number is taken as long as anybody is in it. Without a group, it has none.
+    fn kill_group(&self) -> Result<(), Errno> {
+        match rustix::process::kill_process_group(self.body.pid(), rustix::process::Signal::KILL) {
+            Err(Errno::SRCH) => Ok(()),
+            other => other,
+        }
     }
 
     /// Takes the exit status, if there is one, and the output that was left.

@@ -22,6 +22,8 @@ pub(super) struct Shim {
     pub(super) connections: Vec<Connection>,
     /// PID 1 first.
     pub(super) processes: Vec<Process>,
+    /// Children that collect what execs leave behind, maybe long after those.
+    pub(super) reapers: Vec<OwnedFd>,
     /// Clients of processes that are not there yet.
     pub(super) early: Vec<(Target, Attached)>,
     /// Clients that only wait for the rest of their output.
@@ -48,6 +50,7 @@ impl Shim {
             listener,
             connections: Vec::new(),
             processes: Vec::new(),
+            reapers: Vec::new(),
             early: Vec::new(),
             orphans: Vec::new(),
             created: false,
@@ -78,7 +81,13 @@ impl Shim {
         for (_, client) in ours {
             process.attach(client);
         }
+        self.reapers.extend(process.take_reaper());
         self.processes.push(process);
+    }
+
+    /// Takes the status of reapers that have ended. Who looks at several at once finds the others gone, too.
+    pub(super) fn dismiss_reapers(&mut self) {
+        self.reapers.retain(|reaper| dhow_runtime::try_wait(rustix::fd::AsFd::as_fd(reaper)).is_none());
     }
 
     pub(super) fn attach(&mut self, target: Target, mut client: Attached) {
