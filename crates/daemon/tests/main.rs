@@ -8,6 +8,7 @@ mod suite {
     mod compose;
     mod docker_cli;
     mod examples;
+    mod exec;
     mod files;
     mod hostile;
     mod images;

@@ -9,6 +9,7 @@ use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::Image;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -56,6 +57,8 @@ struct Reaper {
     pidfd: Option<OwnedFd>,
     /// Four bytes, then the end.
     status: OwnedFd,
+    /// It was killed: nobody will ever say how the process ended.
+    gone: bool,
 }
 
 /// What a failed start takes back.
@@ -360,19 +363,22 @@ impl Process {
     /// Pollable: readable when [`Process::try_wait`] has something to say.
     #[must_use]
     pub fn ended(&self) -> BorrowedFd<'_> {
-        self.reaper.as_ref().map_or(self.pidfd.as_fd(), |reaper| reaper.status.as_fd())
+        let reaper = self.reaper.as_ref().filter(|reaper| !reaper.gone);
+        reaper.map_or(self.pidfd.as_fd(), |reaper| reaper.status.as_fd())
     }
 
-    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it, 137 if its reaper was killed, and
-    /// it with it.
+    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it, 137 if its reaper was killed before it.
     pub fn try_wait(&mut self) -> Option<i32> {
-        let Some(reaper) = &self.reaper else { return try_wait(self.pidfd.as_fd()) };
+        let Some(reaper) = &mut self.reaper else { return try_wait(self.pidfd.as_fd()) };
         let mut code = [0; 4];
         match rustix::io::read(&reaper.status, &mut code) {
-            Ok(4) => Some(i32::from_le_bytes(code)),
-            Err(Errno::AGAIN | Errno::INTR) => None,
-            Ok(_) | Err(_) => Some(137),
+            Ok(4) => return Some(i32::from_le_bytes(code)),
+            Err(Errno::AGAIN | Errno::INTR) => return None,
+            Ok(_) | Err(_) => reaper.gone = true,
         }
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ended = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now));
+        ended.is_ok_and(|count| count > 0).then_some(137)
     }
 
     /// The child of the caller that collects what an additional process leaves behind, once: it is to be waited for, and ends
@@ -424,7 +430,7 @@ impl Process {
         self.console = console;
         if let (Some(status), Some(own)) = (status, own) {
             let reaper = std::mem::replace(&mut self.pidfd, own);
-            self.reaper = Some(Reaper { pid: self.pid, pidfd: Some(reaper), status });
+            self.reaper = Some(Reaper { pid: self.pid, pidfd: Some(reaper), status, gone: false });
             self.pid = pid_of(self.pidfd.as_fd())?;
         }
         let path = format!("/proc/{}/ns/mnt", self.pid.as_raw_nonzero());

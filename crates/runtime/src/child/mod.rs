@@ -154,7 +154,8 @@ fn ready(inherited: &Inherited<'_>, master: Option<OwnedFd>) -> Done<'static> {
 }
 
 fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
-    if inherited.apart.is_some() {
+    // Whoever kills all there is in the container, reapers too, goes on: its end is the container's.
+    if inherited.apart.is_some() || inherited.reaped {
         return Ok(());
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
