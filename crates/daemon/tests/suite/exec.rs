@@ -23,6 +23,18 @@ fn inside(pid: &str) -> Vec<(char, String)> {
     fs::read_dir("/proc").unwrap().flatten().filter_map(process).collect()
 }
 
+/// The process between the shim and an exec.
+fn reaper_in(pid: &str) -> String {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let is_one = |pid: &str| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.trim() == "dhow-exec" && namespace(pid).is_some()
+    };
+    let mut all =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    all.find(|other| is_one(other) && namespace(other) == namespace(pid)).unwrap()
+}
+
 fn until(what: &str, done: impl Fn() -> bool) {
     let began = Instant::now();
     while !done() {
@@ -72,6 +84,16 @@ fn root_execs_and_probes_leave_nothing_under_a_pid_1_that_never_reaps() {
         left.sort();
         left == ["S dhow-exec", "S sleep", "S sleep"]
     });
+    let reaper = reaper_in(&pid);
+    let status = fs::read_to_string(format!("/proc/{reaper}/status")).unwrap();
+    for set in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000"] {
+        assert!(status.contains(set), "{status}");
+    }
+    assert_eq!(fs::read_dir(format!("/proc/{reaper}/fd")).unwrap().count(), 1, "only the pipe");
+    for namespace in ["mnt", "net", "pid", "ipc", "uts", "cgroup"] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{namespace}")).unwrap();
+        assert_eq!(of(&reaper), of(&pid), "{namespace}");
+    }
     // the reaper is nobody to the container's limits and to `top`
     assert_eq!(daemon.dhow(&["top", "deaf"]).ok().lines().count(), 3);
     // whoever kills everything, reapers too, goes on; whom they would have collected is PID 1's then
@@ -79,5 +101,36 @@ fn root_execs_and_probes_leave_nothing_under_a_pid_1_that_never_reaps() {
     assert_eq!(killer.out.trim(), "on", "{killer:?}");
     until("nothing but PID 1 runs", || sleepers().iter().filter(|it| !it.starts_with('Z')).eq(["S sleep"]));
     assert_eq!(daemon.dhow(&["stop", "-t", "0", "deaf"]).code, 0);
+    daemon.finish();
+}
+
+/// The parent of a container's first process.
+fn shim_of(daemon: &Daemon, name: &str) -> String {
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", name]).ok().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn root_a_stopped_shim_is_no_obstacle_to_an_end() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    for end in [&["kill"][..], &["rm", "-f"], &["stop", "-t", "1"]] {
+        daemon.dhow(&["run", "-d", "--name", "stuck", "busybox", "sleep", "1000"]).ok();
+        let shim = shim_of(&daemon, "stuck");
+        assert!(std::process::Command::new("kill").args(["-STOP", &shim]).status().unwrap().success());
+        let began = Instant::now();
+        daemon.dhow(&[end, &["stuck"]].concat()).ok();
+        assert!(began.elapsed() < Duration::from_secs(15), "{end:?} took {:?}", began.elapsed());
+        until("it ends", || {
+            !daemon
+                .dhow(&["ps", "-q", "--filter", "name=stuck"])
+                .ok()
+                .contains(|c: char| c.is_ascii_hexdigit())
+        });
+        let _ended = daemon.dhow(&["rm", "-f", "stuck"]);
+    }
     daemon.finish();
 }

@@ -37,6 +37,7 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     let host = &mut wanted.host;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     warnings.extend(limits::check(&mut host.resources, cores)?);
+    super::cpuset::verify(&host.resources)?;
     limits::rlimits(&host.ulimits)?;
     spec::security(&host.security_opt)?;
     spec::capabilities(host, &[])?;

@@ -186,6 +186,7 @@ pub(super) async fn update(
         spec.host.resources = merge(&spec.host.resources, wanted);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         warnings = limits::check(&mut spec.host.resources, cores)?;
+        cpuset::verify(wanted)?;
     }
     if let Some(restart) = restart {
         if spec.host.auto_remove && restart != Restart::No {
