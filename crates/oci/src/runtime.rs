@@ -150,23 +150,37 @@ Resources {
     /// Block devices.
     #[serde(rename = "blockIO")]
     block_io: Option<BlockIo>,
+    /// Huge pages.
+    hugepage_limits: Vec<HugepageLimit>,
+    /// Marks of packets, v1 only.
+    network: Option<NetworkLimits>,
+    /// Handles and objects by device.
+    rdma: BTreeMap<String, Rdma>,
     /// v2 files by name.
     unified: BTreeMap<String, String>,
 });
 object!(/// One rule of the device list.
 DeviceRule { /** allowed or not */ allow: bool, #[serde(rename = "type")] /** `a c b` */ kind: Option<String>, /** any if absent */ major: Option<i64>, /** likewise */ minor: Option<i64>, /** `rwm` */ access: Option<String> });
 object!(/// Memory, in bytes; -1 is no limit.
-Memory { /** hard */ limit: Option<i64>, /** soft */ reservation: Option<i64>, /** memory and swap */ swap: Option<i64>, /** 0 to 100 */ swappiness: Option<u64>, #[serde(rename = "disableOOMKiller")] /** v1 */ disable_oom_killer: bool });
+Memory { /** hard */ limit: Option<i64>, /** soft */ reservation: Option<i64>, /** memory and swap */ swap: Option<i64>, /** 0 to 100 */ swappiness: Option<u64>, #[serde(rename = "disableOOMKiller")] /** v1 */ disable_oom_killer: bool, /** refuse a limit below what is in use */ check_before_update: bool });
 object!(/// Processor.
-Cpu { /** relative */ shares: Option<u64>, /** µs a period */ quota: Option<i64>, /** µs */ period: Option<u64>, /** µs */ realtime_runtime: Option<i64>, /** µs */ realtime_period: Option<u64>, /** list */ cpus: Option<String>, /** list */ mems: Option<String> });
+Cpu { /** relative */ shares: Option<u64>, /** µs a period */ quota: Option<i64>, /** µs */ period: Option<u64>, /** µs */ realtime_runtime: Option<i64>, /** µs */ realtime_period: Option<u64>, /** list */ cpus: Option<String>, /** list */ mems: Option<String>, /** µs saved up at most */ burst: Option<u64>, /** 1: SCHED_IDLE for all */ idle: Option<i64> });
 object!(/// Tasks.
 Pids { /** 0 or less: none */ limit: i64 });
 object!(/// Block devices.
-BlockIo { /** 10 to 1000 */ weight: Option<u16>, /** per device */ weight_device: Vec<WeightDevice>, /** bytes/s */ throttle_read_bps_device: Vec<ThrottleDevice>, /** bytes/s */ throttle_write_bps_device: Vec<ThrottleDevice>, #[serde(rename = "throttleReadIOPSDevice")] /** per s */ throttle_read_iops_device: Vec<ThrottleDevice>, #[serde(rename = "throttleWriteIOPSDevice")] /** per s */ throttle_write_iops_device: Vec<ThrottleDevice> });
+BlockIo { /** 10 to 1000 */ weight: Option<u16>, /** likewise, against its children, v1 */ leaf_weight: Option<u16>, /** per device */ weight_device: Vec<WeightDevice>, /** bytes/s */ throttle_read_bps_device: Vec<ThrottleDevice>, /** bytes/s */ throttle_write_bps_device: Vec<ThrottleDevice>, #[serde(rename = "throttleReadIOPSDevice")] /** per s */ throttle_read_iops_device: Vec<ThrottleDevice>, #[serde(rename = "throttleWriteIOPSDevice")] /** per s */ throttle_write_iops_device: Vec<ThrottleDevice> });
 object!(/// A weight of one device.
-WeightDevice { /** number */ major: i64, /** number */ minor: i64, /** 10 to 1000 */ weight: Option<u16> });
+WeightDevice { /** number */ major: i64, /** number */ minor: i64, /** 10 to 1000 */ weight: Option<u16>, /** v1 */ leaf_weight: Option<u16> });
 object!(/// A rate of one device.
 ThrottleDevice { /** number */ major: i64, /** number */ minor: i64, /** per second */ rate: u64 });
+object!(/// Huge pages of one size.
+HugepageLimit { /** `2MB` */ page_size: String, /** bytes */ limit: u64 });
+object!(/// Marks of packets.
+NetworkLimits { #[serde(rename = "classID")] /** of net_cls */ class_id: Option<u32>, /** of net_prio */ priorities: Vec<Priority> });
+object!(/// Priority on one interface.
+Priority { /** interface */ name: String, /** number */ priority: u32 });
+object!(/// Limits of one RDMA device.
+Rdma { /** open handles */ hca_handles: Option<u32>, /** objects */ hca_objects: Option<u32> });
 object!(/// A system call filter.
 Seccomp { /** `SCMP_ACT_…` */ default_action: String, /** errno of the default */ default_errno_ret: Option<u32>, /** `SCMP_ARCH_…` */ architectures: Vec<String>, /** `SECCOMP_FILTER_FLAG_…` */ flags: Vec<String>, /** socket of who answers `SCMP_ACT_NOTIFY` */ listener_path: Option<String>, /** said to it */ listener_metadata: Option<String>, /** rules */ syscalls: Vec<Syscall> });
 object!(/// Rules with one verdict.

@@ -21,10 +21,17 @@ pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Spec, Failure> {
     serde_json::from_slice(text).map_err(|e| Failure::file("read", path, e))
 }
 
-/// Makes `root.path` absolute and names cgroups where the specification leaves them to us.
+/// Makes `root.path` and sources of binds absolute, and names cgroups where the specification leaves them to us.
 pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str) {
     if let Some(root) = &mut spec.root {
         root.path = bundle.join(&root.path).to_string_lossy().into_owned();
+    }
+    for mount in &mut spec.mounts {
+        let bind = mount.kind.as_deref() == Some("bind")
+            || mount.options.iter().any(|o| o == "bind" || o == "rbind");
+        if let (true, Some(source)) = (bind, &mut mount.source) {
+            *source = bundle.join(&*source).to_string_lossy().into_owned();
+        }
     }
     if let Some(linux) = &mut spec.linux
         && linux.cgroups_path.as_deref().unwrap_or_default().is_empty()
@@ -63,10 +70,13 @@ mod tests {
 
     #[test]
     fn what_the_caller_left_open_is_filled_in() {
-        let text = br#"{"root":{"path":"rootfs"},"linux":{}}"#;
+        let text = br#"{"root":{"path":"rootfs"},"linux":{},"mounts":[
+            {"destination":"/m","source":"data","options":["rbind"]},{"destination":"/p","type":"proc","source":"proc"}]}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();
         complete(&mut spec, Path::new("/b"), "one");
         assert_eq!(spec.root.unwrap().path, "/b/rootfs");
+        let sources: Vec<_> = spec.mounts.into_iter().map(|mount| mount.source.unwrap()).collect();
+        assert_eq!(sources, ["/b/data", "proc"]);
         assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/dhow-runtime-one");
         let text = br#"{"root":{"path":"/r"},"linux":{"cgroupsPath":"/x/y"}}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();

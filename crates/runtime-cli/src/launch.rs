@@ -3,9 +3,10 @@
 use crate::arguments::Arguments;
 use crate::bundle::Bundle;
 use crate::clock;
-use crate::container::{Claim, Container, Record, write_new};
+use crate::container::{Claim, Container, Record, check_id, write_new};
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::protect;
 use crate::streams::{self, Terminal};
 use dhow_runtime::door::{self, Apart};
 use dhow_runtime::{Host, Options, Process, RootFs, create_apart, plan};
@@ -40,7 +41,8 @@ pub(crate) fn launch(
     arguments: &Arguments,
     start: Start,
 ) -> Result<Launched, Failure> {
-    crate::container::check_id(id)?;
+    protect::ensure()?;
+    check_id(id)?;
     let mut bundle = Bundle::read(arguments.text("bundle"), id)?;
     let (preserve, listen) = streams::inherited(arguments)?;
     let mut size = (0, 0);

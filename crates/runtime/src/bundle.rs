@@ -10,6 +10,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Gives the calling process a mount namespace of its own (mounts of the host still come in, none goes out), and mounts there the root of
@@ -50,7 +51,7 @@ fn root(step: &Step, rootfs: &Path) -> Result<bool, Error> {
     let refused = |e| Error::os("mount root", rootfs.display(), e);
     match step {
         Step::Overlay { lowers, upper, work, volatile } => {
-            let made = overlay(lowers, upper, work, *volatile)?;
+            let [made, _fs] = overlay(lowers, upper, work, *volatile)?.map(ManuallyDrop::into_inner);
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let place = open(rootfs, flags, Mode::empty()).map_err(refused)?;
             attach(made.as_fd(), place.as_fd()).map_err(refused)?;

@@ -1,14 +1,14 @@
 //! Apply: from a plan to a process.
 
 use crate::agent::{self, Pids};
-use crate::cgroup::apply::{Made, doors};
+use crate::cgroup::apply::{Doors, Made};
 use crate::child::{self, Inherited};
 use crate::door::Apart;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
-use dhow_sys::exec::Image;
+use dhow_sys::exec::{Image, close_all};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -153,21 +153,29 @@ struct Order<'a> {
 fn start(order: &Order<'_>, stdio: Stdio<'_>, undo: Undo) -> Result<Process, Error> {
     let Order { body, netns, container, apart } = *order;
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let tasks = match container {
-        Some((pid, _)) => further_doors(&body.cgroups, pid)?,
-        None => doors(&body.cgroups)?,
-    };
+    let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
     }
-    let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
+    let copies = match streams {
+        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
+        None => [None, None, None],
+    };
+    let streams = streams.map(|[stdin, stdout, stderr]| {
+        let [a, b, c] = &copies;
+        [
+            a.as_ref().map_or(stdin, AsFd::as_fd),
+            b.as_ref().map_or(stdout, AsFd::as_fd),
+            c.as_ref().map_or(stderr, AsFd::as_fd),
+        ]
+    });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
+    let ignored = dhow_sys::signals::ignored();
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     let target = container.map(|(_, target)| target);
     // Who goes apart has nobody to stay for.
@@ -175,27 +183,25 @@ fn start(order: &Order<'_>, stdio: Stdio<'_>, undo: Undo) -> Result<Process, Err
     let inherited = Inherited {
         body,
         parent: &child,
-        tasks: if body.cgroups.v2 { &[] } else { &tasks },
+        tasks: &doors.tasks,
         joins: &joins,
         netns,
         target,
         stdio: streams,
         size,
+        ignored,
         reaped: status.is_some(),
         apart,
     };
     // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || {
-        match clone3(body.namespaces, cgroup.filter(|_| status.is_none()))? {
-            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-            Cloned::Child => match &status {
-                Some((_, status)) => child::reap(&inherited, cgroup, status, &mut image),
-                None => child::run(&inherited, &mut image),
-            },
-        }
-    })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
-    drop(child);
+    let status_end = status.as_ref().map(|(_, end)| end);
+    let init = container.map(|(pid, _)| pid);
+    let cloned =
+        in_pid_namespace(pid_join, target, || clone(&inherited, &doors, init, status_end, &mut image))?;
+    let (pid, pidfd) = cloned?;
+    let Doors { tasks, folder } = doors;
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
+    close_all(held.collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -208,6 +214,9 @@ fn start(order: &Order<'_>, stdio: Stdio<'_>, undo: Undo) -> Result<Process, Err
         made: undo,
     };
     process.await_ready(status.map(|(status, _)| status))?;
+    if let Some(cgroups) = &mut process.made.cgroups {
+        cgroups.entered();
+    }
     Ok(process)
 }
 
@@ -217,19 +226,40 @@ fn status_pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     rustix::pipe::pipe_with(flags).map_err(|e| Error::os("pipe", "for an exit status", e))
 }
 
-/// v2: a container whose first process has moved, to divide its cgroup, has no processes at the top any more: more go where that one is.
-fn further_doors(cgroups: &step::Cgroups, container: Pid) -> Result<Vec<OwnedFd>, Error> {
-    let Some(dir) = cgroups.dirs.first().filter(|_| cgroups.v2) else { return doors(cgroups) };
-    let divided = std::fs::read_to_string(dir.path.join("cgroup.subtree_control"));
-    if !divided.is_ok_and(|controllers| !controllers.trim().is_empty()) {
-        return doors(cgroups);
+/// Clones the process, or its reaper that then clones it. Who comes back is the parent.
+fn clone(
+    inherited: &Inherited<'_>,
+    doors: &Doors,
+    init: Option<Pid>,
+    status: Option<&OwnedFd>,
+    image: &mut Image,
+) -> Result<(Pid, OwnedFd), Error> {
+    let body = inherited.body;
+    let Some(status) = status else {
+        return match clone_into(body, doors, init)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => child::run(inherited, image),
+        };
+    };
+    // The reaper stays outside; it puts the process into the container's cgroups.
+    match clone3(body.namespaces, None).map_err(|e| Error::os("clone3", "reaper", e))? {
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Cloned::Child => child::reap(inherited, status, image, || clone_into(body, doors, init)),
     }
-    let file = format!("/proc/{}/cgroup", container.as_raw_nonzero());
-    let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
-    let own = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let mut moved = dir.clone();
-    moved.path = dir.mount.join(own);
-    doors(&step::Cgroups { v2: true, dirs: vec![moved], devices: Vec::new() })
+}
+
+/// Clones, with v2 right into the container's cgroup, or to where its init went.
+fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
+    let named = |e| Error::os("clone3", "container", e);
+    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
+        // Its init made cgroups with controllers of their own below: then only those take processes.
+        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
+            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
+            let folder = folder.ok_or_else(|| named(e))?;
+            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
+        }
+        (cloned, _) => cloned.map_err(named),
+    }
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -260,14 +290,14 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// Copies above the standard descriptors, so that putting one in place does not cover another.
-fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
-    let copy = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3)
-            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(None);
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+        .map(Some)
+        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
@@ -332,6 +362,12 @@ fn kill(pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// A process in an uninterruptible sleep does not end; who comes after it must not wait for it.
+fn await_end(pidfd: &OwnedFd) {
+    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)).unwrap_or_default();
 }
 
 /// The number behind a descriptor, in our pid namespace.
@@ -407,7 +443,7 @@ impl Process {
             for pid in pids {
                 let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
                 kill(pidfd.as_fd())?;
-                crate::cgroup::control::await_end(&pidfd);
+                await_end(&pidfd);
             }
         }
         Ok(())

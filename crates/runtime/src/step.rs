@@ -22,19 +22,37 @@ CgroupDir {
     path: PathBuf,
     /// The hierarchy's mount point, which is not ours to make.
     mount: PathBuf,
+    /// The unified hierarchy, else one of v1's.
+    v2: bool,
     /// v1: `cpuset.cpus` and `cpuset.mems` are taken over from the parent before anything can join.
     cpuset: bool,
-    /// v2: controllers to switch on along the way.
+    /// v2: controllers to switch on along the way; v1: those of the hierarchy.
     controllers: Vec<String>,
     writes: Vec<CgroupWrite>,
 });
 
 record!(/// The cgroups of a container.
 Cgroups {
-    v2: bool,
     dirs: Vec<CgroupDir>,
     /// v2: the device program's instructions, 8 bytes each.
     devices: Vec<u64>,
+    /// systemd makes the folders, as those of this unit.
+    unit: Option<Unit>,
+});
+
+record!(/// A transient scope of systemd's.
+Unit { name: String, properties: Vec<Property> });
+
+record!(/// One kind of device and what is allowed: `/dev/char/1:3`, `rwm`.
+DeviceLine { device: String, access: String });
+
+choice!(/// One property of a unit.
+Property {
+    1 Flag { name: String, value: bool },
+    2 Number { name: String, value: u64 },
+    3 Text { name: String, value: String },
+    4 Bytes { name: String, value: Vec<u8> },
+    5 Devices { name: String, value: Vec<DeviceLine> },
 });
 
 record!(/// A namespace entered by path.

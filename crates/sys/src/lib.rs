@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod exec;
+pub mod ioprio;
 pub mod mount;
 pub mod namespaces;
 pub mod seccomp;

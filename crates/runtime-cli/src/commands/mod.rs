@@ -2,10 +2,18 @@
 
 mod create;
 mod delete;
+mod events;
+mod exec;
+mod features;
 mod kill;
+mod list;
+mod pause;
+mod ps;
 mod run;
+mod spec;
 mod start;
 mod state;
+mod update;
 
 use crate::arguments::{Arguments, Flag, switch, value};
 use crate::failure::Failure;
@@ -35,8 +43,23 @@ pub(crate) struct Context {
     pub(crate) systemd: bool,
 }
 
-const COMMANDS: &[Command] =
-    &[create::COMMAND, delete::COMMAND, kill::COMMAND, run::COMMAND, start::COMMAND, state::COMMAND];
+const COMMANDS: &[Command] = &[
+    create::COMMAND,
+    delete::COMMAND,
+    events::COMMAND,
+    exec::COMMAND,
+    features::COMMAND,
+    kill::COMMAND,
+    list::COMMAND,
+    pause::PAUSE,
+    ps::COMMAND,
+    pause::RESUME,
+    run::COMMAND,
+    spec::COMMAND,
+    start::COMMAND,
+    state::COMMAND,
+    update::COMMAND,
+];
 
 const GLOBAL: &[Flag] = &[
     switch("debug", "", "log more"),

@@ -1,8 +1,8 @@
 //! The container's terminal: a pty of its own devpts.
 
-use super::mounts::{attach_checked, tree};
+use super::mounts::{Root, attach_checked, tree};
 use super::paths::{Missing, open_in, open_or_make};
-use super::{Done, Failure, Named};
+use super::{Done, Failure, Held, Named};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, OFlags, fstat, fstatfs, major, minor};
 use rustix::io::Errno;
@@ -16,8 +16,8 @@ pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (Own
     const STEP: &str = "open terminal";
     const PTMX: &[u8] = b"/dev/pts/ptmx";
     let place = open_in(root, PTMX, OFlags::PATH).named(STEP, PTMX)?;
-    let stat = fstat(&place).named(STEP, PTMX)?;
-    let fs = fstatfs(&place).named(STEP, PTMX)?;
+    let stat = fstat(place.as_fd()).named(STEP, PTMX)?;
+    let fs = fstatfs(place.as_fd()).named(STEP, PTMX)?;
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
         && u64::try_from(fs.f_type).is_ok_and(|kind| kind == DEVPTS_SUPER_MAGIC);
@@ -30,6 +30,7 @@ pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (Own
         });
     }
     let master = open_in(root, PTMX, OFlags::RDWR | OFlags::NOCTTY).named(STEP, PTMX)?;
+    let master = Held::into_inner(master);
     unlockpt(&master).named(STEP, PTMX)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).named(STEP, PTMX)?;
@@ -42,11 +43,11 @@ pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (Own
 }
 
 /// `/dev/console` is the terminal's slave, mounted by its descriptor.
-pub(super) fn mount_console(root: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Done<'static> {
+pub(super) fn mount_console(root: Root<'_>, slave: BorrowedFd<'_>) -> Done<'static> {
     const STEP: &str = "mount console";
     let path = c"/dev/console";
     let mount = tree(slave, c"", false).named(STEP, path.to_bytes())?;
-    let target = open_or_make(root, path, Missing::File).named(STEP, path.to_bytes())?;
+    let target = open_or_make(root.fd, path, Missing::File).named(STEP, path.to_bytes())?;
     attach_checked(STEP, root, path, target.as_fd(), mount.as_fd())
 }
 

@@ -49,12 +49,16 @@ pub(super) fn identity(program: &Program) -> Done<'_> {
             }
         }
     }
-    rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
+    if program.uid != 0 {
+        rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
+    }
     groups(program)?;
     let (uid, gid) = (Uid::from_raw(program.uid), Gid::from_raw(program.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
-    rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
+    if program.uid != 0 {
+        rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
+    }
     capabilities(program, CapabilitySet::SYS_ADMIN.bits())?;
     if !early {
         rustix::process::chdir(program.cwd.as_c_str()).named("chdir", program.cwd.as_bytes())?;

@@ -61,6 +61,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) size: (u16, u16),
     /// Whether there is a reaper between it and who started it, to whom it tells its number by a descriptor.
     pub(crate) reaped: bool,
+    /// The signals that the parent ignores: its handlers went with the clone.
+    pub(crate) ignored: u64,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
 }
@@ -74,21 +76,34 @@ impl Inherited<'_> {
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let mut caller = None;
-    let failure = match set_up(inherited, image, &mut caller) {
+    let mut kept = Kept::default();
+    let failure = match set_up(inherited, image, &mut kept) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let listener = kept.caller.as_ref().unwrap_or(inherited.parent);
     let told = wire::send(listener.as_fd(), &Record::failed(&failure), &[]);
     exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
+/// What must stay open until a failure is told.
+#[derive(Default)]
+struct Kept {
+    /// Who said "go", if not the parent.
+    caller: Option<OwnedFd>,
+    /// Closing the last one sends SIGHUP to this very process, once the terminal is its own.
+    master: Option<OwnedFd>,
+}
+
 enum Never {}
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
-    signals::reset_all();
+/// A descriptor that is not closed where it was used: one call closes all of them before the container's user can name any.
+type Held = std::mem::ManuallyDrop<OwnedFd>;
+
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
+    signals::reset(inherited.ignored);
+    signals::unblock_all();
     die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
@@ -98,7 +113,9 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
     }
     rustix::process::setsid().named("setsid", b"")?;
     stdio(inherited)?;
-    close_others(inherited)?;
+    let namespaces = inherited.joins.iter().map(|(_, fd)| fd.as_fd());
+    let door = inherited.apart.and_then(|apart| apart.door);
+    close_others(inherited, namespaces.chain(inherited.netns).chain(inherited.target).chain(door))?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let body: &'a Body = inherited.body;
     finish::before_mounts(&body.program)?;
@@ -110,9 +127,12 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
     for step in &body.steps {
         walker.step(step)?;
     }
-    let (master, slave) = (walker.master.take(), walker.slave.take());
+    kept.master = walker.master.take();
+    let slave = walker.slave.take();
     // No folder stays open that a working directory could name.
-    drop(walker);
+    let terminal = [kept.master.as_ref(), slave.as_ref()].into_iter().flatten().map(AsFd::as_fd);
+    let door = inherited.apart.and_then(|apart| apart.door);
+    close_others(inherited, terminal.chain(door))?;
     if let Some(terminal) = slave {
         attach_terminal(terminal.as_fd())?;
     }
@@ -126,11 +146,11 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
     }
-    ready(inherited, master)?;
-    if !await_go(inherited, caller) {
+    ready(inherited, kept.master.take())?;
+    if !await_go(inherited, &mut kept.caller) {
         exit_now(3);
     }
-    let starter = caller.as_ref().unwrap_or(inherited.parent);
+    let starter = kept.caller.as_ref().unwrap_or(inherited.parent);
     finish::execute(&body.program, image, inherited.first_other(), starter.as_fd())
 }
 
@@ -187,12 +207,12 @@ fn stdio(inherited: &Inherited<'_>) -> Done<'static> {
     rustix::stdio::dup2_stderr(stderr).named("dup2", b"stderr")
 }
 
-/// Closes all that this process has no business with.
-fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
+/// Closes all but the streams, the socket to the parent, what the program inherits, and `wanted`.
+fn close_others<'a>(
+    inherited: &Inherited<'a>,
+    wanted: impl Iterator<Item = BorrowedFd<'a>>,
+) -> Done<'static> {
     let mut keep = [inherited.parent.as_fd(); 12];
-    let wanted =
-        inherited.joins.iter().map(|(_, fd)| fd.as_fd()).chain(inherited.netns).chain(inherited.target);
-    let wanted = wanted.chain(inherited.apart.and_then(|apart| apart.door));
     let mut count = 1;
     for fd in wanted {
         *keep.get_mut(count).ok_or(Errno::MFILE).named("keep descriptor", b"")? = fd;

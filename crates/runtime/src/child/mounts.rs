@@ -1,10 +1,10 @@
 //! Mounting by descriptor.
 
 use super::paths::{Missing, open_in, open_or_make};
-use super::{Done, Failure, Named};
+use super::{Done, Failure, Held, Named};
 use crate::step::FsOption;
 use dhow_sys::mount::{Change, attr, mount_setattr};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fstat, fstatfs, statx};
 use rustix::io::{Errno, Result};
 use rustix::mount::{
@@ -14,36 +14,42 @@ use rustix::mount::{
 use std::ffi::{CStr, CString};
 
 /// A new mount of a new file system, attached nowhere.
-pub(super) fn filesystem(
+pub(super) fn filesystem(kind: &CStr, source: &CStr, options: &[FsOption], attributes: u64) -> Result<Held> {
+    let options = options.iter().map(|option| (option.key.as_c_str(), option.value.as_deref()));
+    filesystem_with(kind, source, options, attributes)
+}
+
+/// The same with (key, value) pairs that are in no plan.
+pub(super) fn filesystem_with<'a>(
     kind: &CStr,
     source: &CStr,
-    options: &[FsOption],
+    options: impl Iterator<Item = (&'a CStr, Option<&'a CStr>)>,
     attributes: u64,
-) -> Result<OwnedFd> {
-    let fs = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+) -> Result<Held> {
+    let fs = Held::new(fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?);
     if !source.is_empty() {
         fsconfig_set_string(fs.as_fd(), c"source", source)?;
     }
-    for option in options {
-        match &option.value {
-            Some(value) => fsconfig_set_string(fs.as_fd(), option.key.as_c_str(), value.as_c_str())?,
-            None => fsconfig_set_flag(fs.as_fd(), option.key.as_c_str())?,
+    for (key, value) in options {
+        match value {
+            Some(value) => fsconfig_set_string(fs.as_fd(), key, value)?,
+            None => fsconfig_set_flag(fs.as_fd(), key)?,
         }
     }
     fsconfig_create(fs.as_fd())?;
     let attributes = MountAttrFlags::from_bits_retain(u32::try_from(attributes).map_err(|_| Errno::INVAL)?);
-    fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(Held::new)
 }
 
-/// A new overlay, attached nowhere.
+/// A new overlay, attached nowhere; and what it was made by.
 pub(crate) fn overlay<'a>(
     lowers: &'a [CString],
     upper: &'a CStr,
     work: &'a CStr,
     volatile: bool,
-) -> Done<'a, OwnedFd> {
+) -> Done<'a, [Held; 2]> {
     const STEP: &str = "mount overlay";
-    let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?;
+    let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
     fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
     for lower in lowers {
         fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
@@ -54,17 +60,19 @@ pub(crate) fn overlay<'a>(
         fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
     }
     fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
-    fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).named(STEP, upper.to_bytes())
+    let root = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        .named(STEP, upper.to_bytes())?;
+    Ok([Held::new(root), fs])
 }
 
 /// An unattached copy of the mount that holds `path`.
-pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<Held> {
     let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(at, path, flags)
+    open_tree(at, path, flags).map(Held::new)
 }
 
 /// Attaches a mount on what `target` refers to.
@@ -73,22 +81,40 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     move_mount(mount, c"", target, c"", flags)
 }
 
+/// Attaches a mount on `name` in `folder`; a link is not followed.
+pub(super) fn attach_at(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    move_mount(mount, c"", folder, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
 /// Which mount a descriptor is in.
 pub(super) fn mount_id(fd: BorrowedFd<'_>) -> Result<u64> {
     Ok(statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
-/// Attaches `mount` at `path` below `root` and makes sure that it is what the path leads to afterwards: nobody swapped a folder between.
+/// The root that is being furnished.
+#[derive(Clone, Copy)]
+pub(super) struct Root<'r> {
+    pub(super) fd: BorrowedFd<'r>,
+    /// Somebody else may be in some of its folders: it is a folder of the host, or one is bound into it. An overlay that was mounted a moment
+    /// ago, and the file systems made on it, nobody else can reach.
+    pub(super) shared: bool,
+}
+
+/// Attaches `mount` at `path` and, in a root that others reach, makes sure that it is what the path leads to afterwards: nobody swapped a
+/// folder between.
 pub(super) fn attach_checked<'a>(
     step: &'static str,
-    root: BorrowedFd<'_>,
+    root: Root<'_>,
     path: &'a CStr,
     target: BorrowedFd<'_>,
     mount: BorrowedFd<'_>,
 ) -> Done<'a> {
     let object = path.to_bytes();
     attach(mount, target).named(step, object)?;
-    let seen = open_in(root, object, OFlags::PATH).named(step, object)?;
+    if !root.shared {
+        return Ok(());
+    }
+    let seen = open_in(root.fd, object, OFlags::PATH).named(step, object)?;
     if mount_id(seen.as_fd()).named(step, object)? != mount_id(mount).named(step, object)? {
         let detail = "the path leads elsewhere than a moment ago";
         return Err(Failure { step, object, errno: Errno::STALE, detail });
@@ -105,13 +131,14 @@ pub(super) struct Bind<'a> {
     pub(super) recursive_set: u64,
 }
 
-pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
+/// Returns whether a folder was bound.
+pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a, bool> {
     let (source, target) = (bind.source.to_bytes(), bind.target.to_bytes());
     let mount = tree(CWD, bind.source, bind.recursive).named("bind from", source)?;
-    let kind = FileType::from_raw_mode(fstat(&mount).named("bind from", source)?.st_mode);
+    let kind = FileType::from_raw_mode(fstat(mount.as_fd()).named("bind from", source)?.st_mode);
     let missing = if kind == FileType::Directory { Missing::Folder } else { Missing::File };
     let place = open_or_make(root, bind.target, missing).named("bind", target)?;
-    let there = FileType::from_raw_mode(fstat(&place).named("bind", target)?.st_mode);
+    let there = FileType::from_raw_mode(fstat(place.as_fd()).named("bind", target)?.st_mode);
     if (kind == FileType::Directory) != (there == FileType::Directory) {
         let detail = "cannot mount a folder over a file or a file over a folder";
         return Err(Failure { step: "bind", object: target, errno: Errno::NOTDIR, detail });
@@ -125,7 +152,8 @@ pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
     if all != Change::default() {
         mount_setattr(mount.as_fd(), true, all).named("bind", target)?;
     }
-    attach(mount.as_fd(), place.as_fd()).named("bind", target)
+    attach(mount.as_fd(), place.as_fd()).named("bind", target)?;
+    Ok(kind == FileType::Directory)
 }
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;

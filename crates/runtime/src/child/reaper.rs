@@ -2,11 +2,12 @@
 //! never collect anything. It holds no privilege and nothing of the host, only a pipe for the exit status, and ends with the last of them.
 
 use super::{Done, Inherited, Named, join, run};
+use crate::Error;
 use crate::wire::{self, Record};
-use dhow_sys::clone::{Cloned, clone3, exit_now};
+use dhow_sys::clone::{Cloned, exit_now};
 use dhow_sys::exec::{Image, close_except};
 use dhow_sys::signals;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, wait};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -14,11 +15,11 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 /// Runs as the reaper, whose child is the process: never returns.
 pub(crate) fn reap(
     inherited: &Inherited<'_>,
-    cgroup: Option<BorrowedFd<'_>>,
     status: &OwnedFd,
     image: &mut Image,
+    clone: impl FnOnce() -> Result<Cloned, Error>,
 ) -> ! {
-    let settled = begin(inherited, cgroup, image).and_then(|process| {
+    let settled = begin(inherited, image, clone).and_then(|process| {
         settle(inherited, status).inspect_err(|_| end(process))?;
         Ok(process)
     });
@@ -33,13 +34,18 @@ pub(crate) fn reap(
 }
 
 /// Makes the process, in the container's cgroup; this one stays outside, and counts for nothing there.
-fn begin(inherited: &Inherited<'_>, cgroup: Option<BorrowedFd<'_>>, image: &mut Image) -> Done<'static, Pid> {
-    signals::reset_all();
+fn begin(
+    inherited: &Inherited<'_>,
+    image: &mut Image,
+    clone: impl FnOnce() -> Result<Cloned, Error>,
+) -> Done<'static, Pid> {
+    signals::reset(inherited.ignored);
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).named("prctl", b"DUMPABLE")?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .named("prctl", b"CHILD_SUBREAPER")?;
-    match clone3(0, cgroup).named("clone3", b"process")? {
+    let errno = |error: Error| Errno::from_raw_os_error(error.errno.max(1));
+    match clone().map_err(errno).named("clone3", b"process")? {
         Cloned::Child => run(inherited, image),
         Cloned::Parent { pid, .. } => Ok(pid),
     }

@@ -1,8 +1,8 @@
 //! One method per kind of step.
 
-use super::mounts::{self, add_attributes, attach, attach_checked, filesystem, tree};
-use super::paths::{Missing, open_in, open_or_make, parent_of};
-use super::{Done, Failure, Named, console};
+use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
+use super::paths::{Missing, folder, open_in, open_or_make, split};
+use super::{Done, Failure, Held, Named, console};
 use crate::step::Step;
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
@@ -15,42 +15,71 @@ use std::ffi::{CStr, CString};
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
-pub(super) struct Walker {
-    root: Option<OwnedFd>,
+pub(super) struct Walker<'a> {
+    root: Option<Held>,
+    /// See [`Root::shared`].
+    shared: bool,
+    /// No mount of the old root is a peer of one of the host.
+    detached: bool,
     size: (u16, u16),
+    /// The folder of the last node or link: most are in /dev.
+    folder: Option<(&'a [u8], Held)>,
     /// The verified /dev/null of the host, for masks of files.
-    null: Option<OwnedFd>,
+    null: Option<Held>,
     /// An attached empty tmpfs, for masks of folders.
-    empty: Option<OwnedFd>,
+    empty: Option<Held>,
     pub(super) master: Option<OwnedFd>,
     pub(super) slave: Option<OwnedFd>,
 }
 
-impl Walker {
+impl<'a> Walker<'a> {
     pub(super) fn new(size: (u16, u16)) -> Self {
-        Self { root: None, size, null: None, empty: None, master: None, slave: None }
+        Self {
+            root: None,
+            shared: false,
+            detached: false,
+            size,
+            folder: None,
+            null: None,
+            empty: None,
+            master: None,
+            slave: None,
+        }
     }
 
     /// For an exec: the joined mount namespace's root.
     pub(super) fn root_is_own(&mut self) -> Done<'static> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(open(c"/", flags, Mode::empty()).named("open", b"/")?);
+        self.root = Some(Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?));
+        self.shared = true;
         Ok(())
     }
 
     fn root(&self) -> Done<'static, BorrowedFd<'_>> {
-        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF).named("resolve", b"/")
+        self.root.as_ref().map(|root| root.as_fd()).ok_or(Errno::BADF).named("resolve", b"/")
     }
 
-    pub(super) fn step<'a>(&mut self, step: &'a Step) -> Done<'a> {
+    fn furnished(&self) -> Done<'static, Root<'_>> {
+        Ok(Root { fd: self.root()?, shared: self.shared })
+    }
+
+    pub(super) fn step(&mut self, step: &'a Step) -> Done<'a> {
         let (verb, object) = step.words();
+        if !matches!(step, Step::Node { .. } | Step::Link { .. }) {
+            // Something may come to lie over it.
+            self.folder = None;
+        }
         match step {
-            Step::Detach { shared } => detach(*shared).named(verb, object),
+            Step::Detach { shared } => {
+                self.detached = !*shared;
+                detach(*shared).named(verb, object)
+            }
             Step::CgroupNamespace {} => dhow_sys::namespaces::unshare(new::CGROUP).named(verb, object),
             Step::Overlay { lowers, upper, work, volatile } => self.overlay(lowers, upper, work, *volatile),
             Step::OverlayClassic { upper, data } => self.overlay_classic(upper, data),
             Step::BindRoot { path } => {
                 let root = tree(CWD, path, true).named(verb, object)?;
+                self.shared = true;
                 self.take_root(root, object)
             }
             Step::Filesystem { kind, source, target, options, attributes, propagation } => {
@@ -60,7 +89,7 @@ impl Walker {
                 if kind.as_c_str() != c"proc" {
                     mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
                 }
-                attach_checked(verb, self.root()?, target, place.as_fd(), mount.as_fd())?;
+                attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
                 let change = Change { propagation: *propagation, ..Change::default() };
                 if *propagation == 0 {
                     Ok(())
@@ -71,7 +100,9 @@ impl Walker {
             Step::Bind { source, target, recursive, set, clear, recursive_set, propagation } => {
                 let change = Change { set: *set, clear: *clear, propagation: *propagation };
                 let (recursive, recursive_set) = (*recursive, *recursive_set);
-                mounts::bind(self.root()?, &mounts::Bind { source, target, recursive, change, recursive_set })
+                let bind = mounts::Bind { source, target, recursive, change, recursive_set };
+                self.shared |= mounts::bind(self.root()?, &bind)?;
+                Ok(())
             }
             Step::CgroupTree { target, folders, names, aliases, attributes } => {
                 self.cgroup_tree(target, folders, names, aliases, *attributes)
@@ -100,51 +131,58 @@ impl Walker {
         }
     }
 
-    fn overlay<'a>(
+    fn overlay(
         &mut self,
         lowers: &'a [CString],
         upper: &'a CStr,
         work: &'a CStr,
         volatile: bool,
     ) -> Done<'a> {
-        let root = mounts::overlay(lowers, upper, work, volatile)?;
+        let [root, _] = mounts::overlay(lowers, upper, work, volatile)?;
         self.take_root(root, upper.to_bytes())
     }
 
-    fn overlay_classic<'a>(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
+    fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
         let object = upper.to_bytes();
         mount(c"overlay", upper, c"overlay", MountFlags::empty(), data).named("mount overlay", object)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(open(upper, flags, Mode::empty()).named("open", object)?);
+        self.root = Some(Held::new(open(upper, flags, Mode::empty()).named("open", object)?));
         Ok(())
     }
 
     /// Attaches the root over the old one: paths of the host still begin below it.
-    fn take_root<'a>(&mut self, root: OwnedFd, object: &'a [u8]) -> Done<'a> {
+    fn take_root(&mut self, root: Held, object: &'a [u8]) -> Done<'a> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(c"/", flags, Mode::empty()).named("open", b"/")?;
+        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
         attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
         self.root = Some(root);
         Ok(())
     }
 
     /// Where a file system goes. /proc and /sys must not be links: a hostile image could point them elsewhere.
-    fn place<'a>(&self, kind: &CStr, target: &'a CStr) -> Done<'a, OwnedFd> {
+    fn place(&self, kind: &CStr, target: &'a CStr) -> Done<'a, Held> {
         let object = target.to_bytes();
-        let place = open_or_make(self.root()?, target, Missing::Folder).named("mount", object)?;
-        if kind == c"proc" || kind == c"sysfs" {
-            let (parent, name) = parent_of(self.root()?, target).named("mount", object)?;
-            let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-                .named("mount", object)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                let detail = "the image has something else than a folder there";
+        if kind != c"proc" && kind != c"sysfs" {
+            return open_or_make(self.root()?, target, Missing::Folder).named("mount", object);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let detail = "the image has something else than a folder there";
+        match open_in(self.root()?, object, flags) {
+            Err(Errno::NOENT) => {}
+            Err(Errno::NOTDIR) => {
                 return Err(Failure { step: "mount", object, errno: Errno::NOTDIR, detail });
             }
+            other => return other.named("mount", object),
         }
-        Ok(place)
+        // A link to what is missing is one of those.
+        open_or_make(self.root()?, target, Missing::Folder).named("mount", object)?;
+        match open_in(self.root()?, object, flags) {
+            Err(Errno::NOTDIR) => Err(Failure { step: "mount", object, errno: Errno::NOTDIR, detail }),
+            other => other.named("mount", object),
+        }
     }
 
-    fn cgroup_tree<'a>(
+    fn cgroup_tree(
         &self,
         target: &'a CStr,
         folders: &'a [CString],
@@ -154,43 +192,49 @@ impl Walker {
     ) -> Done<'a> {
         const STEP: &str = "mount cgroups";
         let object = target.to_bytes();
-        let mode = [];
-        let top = filesystem(c"tmpfs", c"tmpfs", &mode, attributes & !attr::RDONLY).named(STEP, object)?;
-        rustix::fs::fchmod(as_folder(top.as_fd()).named(STEP, object)?, Mode::from_raw_mode(0o755))
-            .named(STEP, object)?;
+        let mode = [(c"mode", Some(c"755"))].into_iter();
+        let top =
+            filesystem_with(c"tmpfs", c"tmpfs", mode, attributes & !attr::RDONLY).named(STEP, object)?;
         let place = open_or_make(self.root()?, target, Missing::Folder).named(STEP, object)?;
-        attach_checked(STEP, self.root()?, target, place.as_fd(), top.as_fd())?;
+        attach_checked(STEP, self.furnished()?, target, place.as_fd(), top.as_fd())?;
         for (folder, name) in folders.iter().zip(names) {
             let mount = tree(CWD, folder, false).named(STEP, folder.to_bytes())?;
-            let change = Change { set: attributes, clear: 0, propagation: propagation::PRIVATE };
-            mount_setattr(mount.as_fd(), false, change).named(STEP, folder.to_bytes())?;
-            rustix::fs::mkdirat(&top, name.as_c_str(), Mode::from_raw_mode(0o755))
+            rustix::fs::mkdirat(top.as_fd(), name.as_c_str(), Mode::from_raw_mode(0o755))
                 .named(STEP, name.to_bytes())?;
-            let place = open_in(top.as_fd(), name.to_bytes(), OFlags::PATH).named(STEP, name.to_bytes())?;
-            attach(mount.as_fd(), place.as_fd()).named(STEP, folder.to_bytes())?;
+            // Nobody else has this tmpfs: the name is the folder just made.
+            mounts::attach_at(mount.as_fd(), top.as_fd(), name).named(STEP, folder.to_bytes())?;
         }
         for pair in aliases.chunks_exact(2) {
             if let [alias, name] = pair {
-                rustix::fs::symlinkat(name.as_c_str(), &top, alias.as_c_str())
+                rustix::fs::symlinkat(name.as_c_str(), top.as_fd(), alias.as_c_str())
                     .named(STEP, alias.to_bytes())?;
             }
         }
-        if attributes & attr::RDONLY != 0 {
-            add_attributes(top.as_fd(), false, attr::RDONLY).named(STEP, object)?;
-        }
-        Ok(())
+        let change = Change { set: attributes, clear: 0, propagation: propagation::PRIVATE };
+        mount_setattr(top.as_fd(), true, change).named(STEP, object)
     }
 
-    fn node<'a>(&self, step: &'a Step) -> Done<'a> {
+    /// Opens (or makes) the folder that `path` is in; the same for one after the other.
+    fn folder_of(&mut self, step: &'static str, path: &'a CStr) -> Done<'a, (BorrowedFd<'_>, &'a [u8])> {
+        let object = path.to_bytes();
+        let (parent, name) = split(path).named(step, object)?;
+        if self.folder.as_ref().is_none_or(|(last, _)| *last != parent) {
+            self.folder = Some((parent, folder(self.root()?, parent).named(step, object)?));
+        }
+        let folder = self.folder.as_ref().map(|(_, fd)| fd.as_fd()).ok_or(Errno::BADF).named(step, object)?;
+        Ok((folder, name))
+    }
+
+    fn node(&mut self, step: &'a Step) -> Done<'a> {
         let Step::Node { path, kind, mode, major, minor, uid, gid } = step else { return Ok(()) };
         let object = path.to_bytes();
-        let (parent, name) = parent_of(self.root()?, path).named("mknod", object)?;
+        let (parent, name) = self.folder_of("mknod", path)?;
         let kind = FileType::from_raw_mode(*kind);
         let device = rustix::fs::makedev(*major, *minor);
-        match rustix::fs::mknodat(&parent, name, kind, Mode::from_raw_mode(*mode), device) {
+        match rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(*mode), device) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                let stat = rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                     .named("mknod", object)?;
                 let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == device;
                 return if same { Ok(()) } else { Err(Errno::EXIST).named("mknod", object) };
@@ -199,21 +243,21 @@ impl Walker {
         }
         if (*uid, *gid) != (0, 0) {
             let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-            rustix::fs::chownat(&parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                 .named("chown", object)?;
         }
         Ok(())
     }
 
-    fn link<'a>(&self, path: &'a CStr, to: &CStr, only_if: Option<&CStr>) -> Done<'a> {
+    fn link(&mut self, path: &'a CStr, to: &CStr, only_if: Option<&CStr>) -> Done<'a> {
         let object = path.to_bytes();
         if let Some(needed) = only_if
             && open_in(self.root()?, needed.to_bytes(), OFlags::PATH).is_err()
         {
             return Ok(());
         }
-        let (parent, name) = parent_of(self.root()?, path).named("symlink", object)?;
-        match rustix::fs::symlinkat(to, &parent, name) {
+        let (parent, name) = self.folder_of("symlink", path)?;
+        match rustix::fs::symlinkat(to, parent, name) {
             Err(Errno::EXIST) => Ok(()),
             other => other.named("symlink", object),
         }
@@ -221,14 +265,14 @@ impl Walker {
 
     /// Hides a path: a folder behind an empty read-only tmpfs, a file behind the host's /dev/null (not the container's, which its
     /// image or a process in it may have replaced: CVE-2025-31133).
-    fn mask<'a>(&mut self, path: &'a CStr) -> Done<'a> {
+    fn mask(&mut self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "mask";
         let object = path.to_bytes();
         let place = match open_in(self.root()?, object, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
-        let kind = FileType::from_raw_mode(fstat(&place).named(STEP, object)?.st_mode);
+        let kind = FileType::from_raw_mode(fstat(place.as_fd()).named(STEP, object)?.st_mode);
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         let mount = match cover {
             Some(cover) => tree(cover.as_fd(), c"", false).named(STEP, object)?,
@@ -237,13 +281,13 @@ impl Walker {
             }
             None => null().named(STEP, b"/dev/null")?,
         };
-        attach_checked(STEP, self.root()?, path, place.as_fd(), mount.as_fd())?;
+        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())?;
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         cover.get_or_insert(mount);
         Ok(())
     }
 
-    fn read_only_path<'a>(&self, path: &'a CStr) -> Done<'a> {
+    fn read_only_path(&self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "make read-only";
         let object = path.to_bytes();
         let place = match open_in(self.root()?, object, OFlags::PATH) {
@@ -252,13 +296,13 @@ impl Walker {
         };
         let mount = tree(place.as_fd(), c"", true).named(STEP, object)?;
         add_attributes(mount.as_fd(), true, attr::RDONLY).named(STEP, object)?;
-        attach_checked(STEP, self.root()?, path, place.as_fd(), mount.as_fd())
+        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())
     }
 
     fn terminal(&mut self, console: bool) -> Done<'static> {
         let (master, slave) = console::open(self.root()?, self.size)?;
         if console {
-            console::mount_console(self.root()?, slave.as_fd())?;
+            console::mount_console(self.furnished()?, slave.as_fd())?;
         }
         self.master = Some(master);
         self.slave = Some(slave);
@@ -269,20 +313,17 @@ impl Walker {
     fn pivot(&self) -> Done<'static> {
         let root = self.root()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(c"/", flags, Mode::empty()).named("open", b"/")?;
+        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
         rustix::process::fchdir(root).named("fchdir", b"new root")?;
         rustix::process::pivot_root(c".", c".").named("pivot_root", b"/")?;
-        rustix::process::fchdir(&old).named("fchdir", b"old root")?;
-        mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-            .named("detach", b"old root")?;
+        rustix::process::fchdir(old.as_fd()).named("fchdir", b"old root")?;
+        if !self.detached {
+            mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+                .named("detach", b"old root")?;
+        }
         unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
         rustix::process::chdir(c"/").named("chdir", b"/")
     }
-}
-
-/// A mount's root descriptor, usable for fchmod.
-fn as_folder(mount: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat(mount, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn detach(shared: bool) -> rustix::io::Result<()> {
@@ -294,9 +335,9 @@ fn detach(shared: bool) -> rustix::io::Result<()> {
     }
 }
 
-fn null() -> rustix::io::Result<OwnedFd> {
+fn null() -> rustix::io::Result<Held> {
     let mount = tree(CWD, c"/dev/null", false)?;
-    let stat = fstat(&mount)?;
+    let stat = fstat(mount.as_fd())?;
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rustix::fs::makedev(1, 3);
     if genuine { Ok(mount) } else { Err(Errno::NODEV) }

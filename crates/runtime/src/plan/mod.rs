@@ -123,6 +123,9 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = &self.body;
+        if let Some(unit) = &body.cgroups.unit {
+            writeln!(f, "unit {} properties={}", unit.name, unit.properties.len())?;
+        }
         for dir in &body.cgroups.dirs {
             writeln!(f, "cgroup {}", dir.path.display())?;
             for write in &dir.writes {
@@ -165,7 +168,7 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     }
     let mut body = Body { netns_passed: options.netns_passed, ..Body::default() };
     namespaces(linux, options, &mut body)?;
-    let place = cgroups::compile(linux, linux.resources.as_ref(), body.namespaces & new::CGROUP != 0, host)?;
+    let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
     let mut resolved = process.clone();
     if options.init.is_some() {
         resolved.args.splice(0..0, ["/sbin/docker-init".to_owned(), "--".to_owned()]);
@@ -237,7 +240,7 @@ fn namespaces(linux: &spec::Linux, options: &Options, body: &mut Body) -> Result
 pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -> Result<Plan, Error> {
     let linux = container.linux.as_ref().ok_or_else(|| Error::invalid("linux", "is required"))?;
     let mut body = Body { exec: true, ..Body::default() };
-    body.cgroups = cgroups::compile(linux, None, false, host)?.cgroups;
+    body.cgroups = cgroups::enter(linux, host)?;
     body.program = process::compile(process, linux.seccomp.as_ref(), host, &mut body.warnings)?;
     describe(container, &mut body);
     if process.terminal {

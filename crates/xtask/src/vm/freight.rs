@@ -108,5 +108,5 @@ fn list(tests: &[Test]) -> String {
 
 fn environment(wanted: &Wanted<'_>) -> String {
     let arguments = wanted.arguments.join(" ");
-    format!("export REQUIRE_ROOT=1 REQUIRE_V2=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
+    format!("export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
 }

@@ -6,7 +6,7 @@ use crate::{
     containers::{
         Resources, Restart, Status,
         book::{Queued, not_running},
-        limits,
+        cpuset, limits,
         record::Wanted,
     },
     networks::{self, EndpointConfig},
