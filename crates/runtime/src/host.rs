@@ -23,7 +23,7 @@ pub struct Host {
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// Mount point of the unified hierarchy, if it is there alone or has controllers that no v1 hierarchy has.
     pub(crate) unified: Option<PathBuf>,
-    /// Mount point of the unified hierarchy without controllers of a hybrid host: not ours to use, but other runtimes do.
+    /// Mount point of the unified hierarchy of a hybrid host, where other runtimes make folders in any case.
     pub(crate) hybrid: Option<PathBuf>,
     /// Its controllers.
     pub(crate) unified_controllers: Vec<String>,
@@ -176,7 +176,7 @@ impl Host {
         if hierarchies.is_empty() && unified.is_none() {
             return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
         }
-        let hybrid = mounted.filter(|_| unified.is_none());
+        let hybrid = mounted.filter(|_| !hierarchies.is_empty());
         let status = read("/proc/self/status")?;
         let bounding = status
             .lines()

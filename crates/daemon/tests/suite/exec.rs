@@ -12,12 +12,11 @@ fn inside(pid: &str) -> Vec<(char, String)> {
     let own = namespace(pid);
     let process = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok())?;
-        // A zombie has no namespaces any more: its pid in them tells.
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let state = field("State:")?.chars().next()?;
-        let in_container = field("NSpid:")?.split_whitespace().count() > 1;
-        let same = namespace(&name) == own || (state == 'Z' && in_container);
+        // A zombie has no namespaces any more: its parent's tell.
+        let same = namespace(&name) == own || (state == 'Z' && namespace(field("PPid:")?) == own);
         same.then(|| (state, field("Name:").unwrap_or_default().to_owned()))
     };
     fs::read_dir("/proc").unwrap().flatten().filter_map(process).collect()

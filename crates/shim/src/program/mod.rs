@@ -52,9 +52,7 @@ enum Source {
 pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     if name.as_encoded_bytes().ends_with(b"docker-init") {
-        let code = dhow_runtime::init_main(&arguments.collect::<Vec<_>>());
-        // Codes are a byte; what the runtime gives is one.
-        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+        return docker_init(&arguments.collect::<Vec<_>>());
     }
     let Some(dir) = arguments.next().map(PathBuf::from).filter(|dir| dir.is_absolute()) else {
         return ExitCode::from(64);
@@ -65,7 +63,15 @@ pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+// What is only called at times is a function of its own for the compiler too: else its locals lie in the frame that waits for ever.
+#[inline(never)]
+fn docker_init(program: &[OsString]) -> ExitCode {
+    // Codes are a byte; what the runtime gives is one.
+    ExitCode::from(u8::try_from(dhow_runtime::init_main(program)).unwrap_or(255))
+}
+
 /// Becomes independent of who started it; gives the listening socket.
+#[inline(never)]
 fn detach() -> io::Result<OwnedFd> {
     for signal in OUTLIVED {
         dhow_sys::sigaction::handle_by_doing_nothing(signal)?;
@@ -107,6 +113,7 @@ fn run(mut shim: Shim) -> io::Result<()> {
 }
 
 /// Gives back what waiting does not need.
+#[inline(never)]
 fn rest(shim: &mut Shim) {
     shim.buffer = Vec::new();
     for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
@@ -180,6 +187,7 @@ fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(S
 }
 
 /// Handles one event. Nothing that an event of the same round names is removed before all are handled.
+#[inline(never)]
 fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
     let needed = matches!(source, Source::Output(..) | Source::Client(..) | Source::Ended(_));
     if needed && shim.buffer.is_empty() {

@@ -178,6 +178,7 @@ impl Shim {
     }
 
     /// Everything that is due: output that has ended, clients that are done. The next moment to look.
+    #[inline(never)]
     pub(super) fn settle(&mut self) -> Option<Instant> {
         let now = Instant::now();
         self.connections.retain(|connection| !connection.gone);
@@ -242,6 +243,7 @@ impl Shim {
     }
 
     /// Whether nothing is left to do; then nothing of the container is held any more.
+    #[inline(never)]
     pub(super) fn is_finished(&mut self) -> bool {
         let now = Instant::now();
         let alone = self.connections.is_empty() && self.alone_until.is_none_or(|until| until <= now);
