@@ -9,7 +9,9 @@ mod suite {
     mod docker_cli;
     mod examples;
     mod exec;
+    mod faults;
     mod files;
+    mod held;
     mod hostile;
     mod images;
     mod lifecycle;

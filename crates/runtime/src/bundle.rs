@@ -8,9 +8,10 @@ use crate::{Error, step};
 use dhow_sys::clone::new;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+use rustix::mount::{
+    FsOpenFlags, MountFlags, MountPropagationFlags, fsopen, mount, mount_bind, mount_change,
+};
 use std::fs;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Gives the calling process a mount namespace of its own (mounts of the host still come in, none goes out), and mounts there the root of
@@ -51,7 +52,9 @@ fn root(step: &Step, rootfs: &Path) -> Result<bool, Error> {
     let refused = |e| Error::os("mount root", rootfs.display(), e);
     match step {
         Step::Overlay { lowers, upper, work, volatile } => {
-            let [made, _fs] = overlay(lowers, upper, work, *volatile)?.map(ManuallyDrop::into_inner);
+            let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused)?;
+            let made = overlay(fs.as_fd(), lowers, upper, work, *volatile)
+                .map_err(|failure| failure.into_error())?;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let place = open(rootfs, flags, Mode::empty()).map_err(refused)?;
             attach(made.as_fd(), place.as_fd()).map_err(refused)?;

@@ -1,6 +1,5 @@
 //! One error for the whole room.
 
-use crate::child::Failure;
 use rustix::io::Errno;
 use std::fmt;
 
@@ -44,12 +43,6 @@ impl Error {
     pub(crate) fn because(mut self, detail: impl fmt::Display) -> Self {
         self.detail = detail.to_string();
         self
-    }
-}
-
-impl From<Failure<'_>> for Error {
-    fn from(failure: Failure<'_>) -> Self {
-        Self::os(failure.step, String::from_utf8_lossy(failure.object), failure.errno).because(failure.detail)
     }
 }
 

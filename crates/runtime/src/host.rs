@@ -21,11 +21,9 @@ pub(crate) struct Hierarchy {
 #[derive(Debug, Clone, Default)]
 pub struct Host {
     pub(crate) hierarchies: Vec<Hierarchy>,
-    /// Mount point of the unified hierarchy, if it is there alone or has controllers that no v1 hierarchy has.
+    /// Mount point of the unified hierarchy, alone or beside v1's.
     pub(crate) unified: Option<PathBuf>,
-    /// Mount point of the unified hierarchy of a hybrid host, where other runtimes make folders in any case.
-    pub(crate) hybrid: Option<PathBuf>,
-    /// Its controllers.
+    /// Its controllers, which no v1 hierarchy has.
     pub(crate) unified_controllers: Vec<String>,
     /// What is known to be missing.
     pub(crate) lacks: Vec<Lack>,
@@ -34,6 +32,7 @@ pub struct Host {
     pub(crate) bounding: u64,
     pub(crate) kernel: (u32, u32),
     pub(crate) apparmor: bool,
+    pub(crate) selinux: bool,
     /// (resource, hard limit) of this process.
     pub(crate) hard_limits: Vec<(u32, u64)>,
 }
@@ -117,8 +116,7 @@ impl Host {
     /// # Errors
     /// What could not be removed, except that something is still inside.
     pub fn remove_parent(&self, parent: &str) -> Result<(), Error> {
-        let mounts = self.hierarchies.iter().map(|hierarchy| &hierarchy.mount);
-        let mounts = mounts.chain(&self.unified).chain(&self.hybrid);
+        let mounts = self.hierarchies.iter().map(|hierarchy| &hierarchy.mount).chain(&self.unified);
         for mount in mounts {
             let dir = mount.join(parent.trim_matches('/'));
             match rustix::fs::rmdir(&dir) {
@@ -127,15 +125,6 @@ impl Host {
             }
         }
         Ok(())
-    }
-
-    /// The folder that another runtime makes beside those of a plan.
-    #[must_use]
-    pub fn beside(&self, dirs: &[PathBuf]) -> Option<PathBuf> {
-        let (hybrid, first) = (self.hybrid.as_ref()?, dirs.first()?);
-        let below =
-            self.hierarchies.iter().find_map(|hierarchy| first.strip_prefix(&hierarchy.mount).ok())?;
-        Some(hybrid.join(below))
     }
 
     /// Reads /proc and /sys once; a daemon does it at its start.
@@ -171,12 +160,9 @@ impl Host {
             None => String::new(),
         };
         let unified_controllers: Vec<String> = controllers.split_whitespace().map(str::to_owned).collect();
-        let mounted = unified.clone();
-        let unified = unified.filter(|_| hierarchies.is_empty() || !unified_controllers.is_empty());
         if hierarchies.is_empty() && unified.is_none() {
             return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
         }
-        let hybrid = mounted.filter(|_| !hierarchies.is_empty());
         let status = read("/proc/self/status")?;
         let bounding = status
             .lines()
@@ -186,7 +172,6 @@ impl Host {
         Ok(Self {
             hierarchies,
             unified,
-            hybrid,
             unified_controllers,
             lacks: Vec::new(),
             systemd: false,
@@ -194,6 +179,8 @@ impl Host {
             kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
             apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")
                 .is_ok_and(|t| t.starts_with('Y')),
+            // selinuxfs is mounted where SELinux is on.
+            selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
             hard_limits: RESOURCES
                 .iter()
                 .map(|&(number, _, resource)| (number, getrlimit(resource).maximum.unwrap_or(u64::MAX)))

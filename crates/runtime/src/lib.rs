@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod birth;
 mod bundle;
 mod caps;
 mod cgroup;
@@ -11,13 +12,17 @@ mod child;
 mod code;
 pub mod door;
 mod error;
+pub mod hooks;
 mod host;
 mod init;
+mod interfaces;
 mod plan;
 pub mod seccomp;
 mod start;
 mod step;
 mod systemd;
+mod trees;
+mod userns;
 mod wire;
 
 pub use bundle::mount_bundle;

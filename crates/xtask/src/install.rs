@@ -24,9 +24,12 @@ pub(crate) const TEST: &[Need] = &[
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),
+    ("runc", "runc"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
+/// Other runtimes, for the benchmarks.
+pub(crate) const RUNTIMES: &[Need] = &[("crun", "crun"), ("runc", "runc")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 

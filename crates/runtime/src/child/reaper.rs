@@ -19,15 +19,21 @@ pub(crate) fn reap(
     image: &mut Image,
     clone: impl FnOnce() -> Result<Cloned, Error>,
 ) -> ! {
-    let settled = begin(inherited, image, clone).and_then(|process| {
-        settle(inherited, status).inspect_err(|_| end(process))?;
+    let settled = begin(inherited, image, clone).and_then(|(process, pidfd)| {
+        let born = Record::born(process);
+        wire::send(inherited.parent.as_fd(), &born, Some(pidfd.as_fd()))
+            .named("tell", b"parent")
+            .and_then(|()| settle(inherited, status))
+            .inspect_err(|_| end(process))?;
+        // Closed already, with all others.
+        std::mem::forget(pidfd);
         Ok(process)
     });
     match settled {
         Ok(process) => collect(process, status),
         Err(failure) => {
             // If the parent is gone there is nobody to tell.
-            let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure), &[]);
+            let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure, b""), None);
             exit_now(if told.is_ok() { 1 } else { 2 })
         }
     }
@@ -38,7 +44,7 @@ fn begin(
     inherited: &Inherited<'_>,
     image: &mut Image,
     clone: impl FnOnce() -> Result<Cloned, Error>,
-) -> Done<'static, Pid> {
+) -> Done<'static, (Pid, OwnedFd)> {
     signals::reset(inherited.ignored);
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).named("prctl", b"DUMPABLE")?;
@@ -47,7 +53,7 @@ fn begin(
     let errno = |error: Error| Errno::from_raw_os_error(error.errno.max(1));
     match clone().map_err(errno).named("clone3", b"process")? {
         Cloned::Child => run(inherited, image),
-        Cloned::Parent { pid, .. } => Ok(pid),
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
     }
 }
 

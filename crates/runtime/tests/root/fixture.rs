@@ -59,7 +59,7 @@ impl Box {
         let host = Host::observe().unwrap();
         let caps = spec.process.as_ref().unwrap().capabilities.as_ref().unwrap().bounding.clone();
         spec.linux.as_mut().unwrap().seccomp = Some(dhow_runtime::seccomp::docker_default(&caps, &host));
-        let options = Options { rootfs: overlay, netns_passed: false, make_cwd: true, init: None };
+        let options = Options { rootfs: overlay, make_cwd: true, ..Options::default() };
         Self { dir, name, spec, options, host }
     }
 
@@ -74,6 +74,12 @@ impl Box {
     /// Through bytes, as the shim gets it.
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
         Plan::decode(&plan(&self.spec, &self.options, &self.host)?.encode())
+    }
+
+    /// Set up, not yet running; what it says is lost.
+    pub(crate) fn create(&self) -> Result<Process, Error> {
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        create(&self.plan()?, None, Stdio::Fds([null.as_fd(); 3]))
     }
 
     pub(crate) fn start(&self) -> Result<(Process, OwnedFd), Error> {

@@ -4,9 +4,19 @@
 
 mod cases;
 mod fixture;
+mod hooks;
+mod ids;
+mod limits;
+mod mounts;
 mod probe;
+mod process;
 
 use std::process::{Command, ExitCode};
+
+fn all() -> impl Iterator<Item = &'static (&'static str, fn())> {
+    let more = [ids::CASES, hooks::CASES, limits::CASES, mounts::CASES, process::CASES];
+    cases::CASES.iter().chain(more.into_iter().flatten())
+}
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -19,12 +29,12 @@ fn main() -> ExitCode {
     }
     if let Some(at) = args.iter().position(|a| a == "--drive") {
         let name = &args[at + 1];
-        let (_, case) = cases::CASES.iter().find(|(n, _)| n == name).expect("a known case");
+        let (_, case) = all().find(|(n, _)| n == name).expect("a known case");
         case();
         return ExitCode::SUCCESS;
     }
     if args.iter().any(|a| a == "--list") {
-        cases::CASES.iter().for_each(|(name, _)| println!("{name}: test"));
+        all().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     if !rustix::process::geteuid().is_root() {
@@ -38,7 +48,7 @@ fn main() -> ExitCode {
     let filter = args.iter().skip(1).find(|a| !a.starts_with('-')).cloned().unwrap_or_default();
     let program = std::env::current_exe().unwrap();
     let mut failed = 0;
-    for (name, _) in cases::CASES.iter().filter(|(name, _)| name.contains(&filter)) {
+    for (name, _) in all().filter(|(name, _)| name.contains(&filter)) {
         let output = Command::new(&program).args(["--drive", name]).output().unwrap();
         if output.status.success() {
             println!("test {name} ... ok");

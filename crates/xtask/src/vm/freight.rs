@@ -29,7 +29,7 @@ pub(super) fn load(wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
 
 fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
     // end-to-end tests run the programs
-    let programs = ["daemon", "shim", "cli"];
+    let programs = ["daemon", "shim", "cli", "runtime-cli", "conform"];
     let triple = triple();
     let packages = |names: &BTreeSet<&str>| -> Vec<String> {
         names.iter().flat_map(|name| ["-p".to_owned(), format!("dhow-{name}")]).collect()
@@ -69,7 +69,8 @@ fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
     }
     fs::create_dir_all(&stage)?;
     let built = target().join(triple()).join("debug");
-    let programs = ["dhowd", "dhow", "dhow-shim", "dhow-runtime"].map(|name| built.join(name));
+    let programs =
+        ["dhowd", "dhow", "dhow-shim", "dhow-runtime", "dhow-conform"].map(|name| built.join(name));
     for program in programs.iter().filter(|path| path.exists()).chain(tests.iter().map(|test| &test.program))
     {
         let copy = inside(&stage, program);
@@ -108,5 +109,12 @@ fn list(tests: &[Test]) -> String {
 
 fn environment(wanted: &Wanted<'_>) -> String {
     let arguments = wanted.arguments.join(" ");
-    format!("export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
+    let mut required = String::from("REQUIRE_ROOT=1");
+    if wanted.systemd {
+        required += " REQUIRE_SYSTEMD=1";
+    }
+    if !wanted.v1 {
+        required += " REQUIRE_V2=1";
+    }
+    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
 }
