@@ -3,12 +3,13 @@
 use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Made, doors};
 use crate::child::{self, Inherited};
+use crate::door::Apart;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, step};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::Image;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{
@@ -67,6 +68,23 @@ impl Drop for Undo {
 /// # Errors
 /// The step that failed; nothing made is left.
 pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> Result<Process, Error> {
+    first(plan, netns, stdio, None)
+}
+
+/// As [`create`], for a process that outlives its parent: after [`Process::leave`] it goes on by itself.
+///
+/// # Errors
+/// As [`create`], and what of [`Process::go`] can be known before: a program that is not there.
+pub fn create_apart(plan: &Plan, stdio: Stdio<'_>, apart: &Apart<'_>) -> Result<Process, Error> {
+    first(plan, None, stdio, Some(apart))
+}
+
+fn first(
+    plan: &Plan,
+    netns: Option<BorrowedFd<'_>>,
+    stdio: Stdio<'_>,
+    apart: Option<&Apart<'_>>,
+) -> Result<Process, Error> {
     let body = &plan.body;
     if body.exec {
         return Err(Error::invalid("plan", "is for an additional process of a container"));
@@ -79,7 +97,7 @@ pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> R
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, None, stdio, undo)
+    start(body, netns, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -87,23 +105,36 @@ pub fn create(plan: &Plan, netns: Option<BorrowedFd<'_>>, stdio: Stdio<'_>) -> R
 /// # Errors
 /// As [`create`].
 pub fn exec(plan: &Plan, pid: Pid, stdio: Stdio<'_>) -> Result<Process, Error> {
+    further(plan, pid, stdio, None)
+}
+
+/// As [`exec`], for a process that outlives its parent.
+///
+/// # Errors
+/// As [`exec`], and what of [`Process::go`] can be known before.
+pub fn exec_apart(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: &Apart<'_>) -> Result<Process, Error> {
+    further(plan, pid, stdio, Some(apart))
+}
+
+fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -> Result<Process, Error> {
     if !plan.body.exec {
         return Err(Error::invalid("plan", "is for a container's first process"));
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default())
+    start(&plan.body, None, Some((pidfd.as_fd(), pid)), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
-    container: Option<Pid>,
+    container: Option<(BorrowedFd<'_>, Pid)>,
     stdio: Stdio<'_>,
     undo: Undo,
+    apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
+    let (target, container) = container.unzip();
     let tasks = doors(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let (streams, size) = match stdio {
@@ -130,6 +161,7 @@ fn start(
                 target,
                 stdio: streams,
                 size,
+                apart,
             },
             &mut image,
         ),
@@ -146,7 +178,12 @@ fn start(
         waiting: true,
         made: undo,
     };
-    match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
+    let mut answer = process.answer("receive", "from the child")?;
+    if let Answer::Listener(number) = answer {
+        process.notify_agent(number)?;
+        answer = process.answer("receive", "from the child")?;
+    }
+    match answer {
         Answer::Ready(console) => process.console = console,
         Answer::Failed(error) => return Err(error),
         Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
@@ -270,17 +307,13 @@ impl Process {
             return Err(Error::invalid("process", "was already started"));
         }
         let mut result = self.say_go();
-        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
-            let pids = Pids { own: self.pid, container: *container };
-            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
+        if let Ok(Answer::Listener(number)) = result {
+            result =
+                self.notify_agent(number).and_then(|()| self.answer("exec", "the child does not answer"));
         }
         match result {
             Ok(Answer::Closed) => {
-                self.waiting = false;
-                if let Some(cgroups) = &mut self.made.cgroups {
-                    cgroups.keep();
-                }
-                self.made.folders.clear();
+                self.keep();
                 Ok(())
             }
             Ok(Answer::Failed(error)) | Err(error) => {
@@ -294,10 +327,37 @@ impl Process {
         }
     }
 
+    /// Leaves it waiting behind its door: nothing is undone any more.
+    pub fn leave(mut self) {
+        self.keep();
+    }
+
+    fn keep(&mut self) {
+        self.waiting = false;
+        if let Some(cgroups) = &mut self.made.cgroups {
+            cgroups.keep();
+        }
+        self.made.folders.clear();
+    }
+
     fn say_go(&self) -> Result<Answer, Error> {
-        wire::go(self.socket.as_fd())
-            .and_then(|()| wire::receive(self.socket.as_fd()))
-            .map_err(|e| Error::os("exec", "the child does not answer", e))
+        const UNHEARD: &str = "the child does not answer";
+        wire::go(self.socket.as_fd()).map_err(|e| Error::os("exec", UNHEARD, e))?;
+        self.answer("exec", UNHEARD)
+    }
+
+    fn answer(&self, step: &str, object: &str) -> Result<Answer, Error> {
+        wire::receive(self.socket.as_fd()).map_err(|e| Error::os(step, object, e))
+    }
+
+    /// Sends the agent the child's listener, and lets the child go on.
+    fn notify_agent(&self, number: RawFd) -> Result<(), Error> {
+        let Some((agent, container)) = &self.agent else {
+            return Err(Error::os("exec", "the child answers out of turn", Errno::PROTO));
+        };
+        let pids = Pids { own: self.pid, container: *container };
+        agent::send(agent, self.pidfd.as_fd(), number, pids)?;
+        wire::go(self.socket.as_fd()).map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.

@@ -94,13 +94,13 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     close_range(first, u32::MAX, CLOSE_RANGE_CLOEXEC)
 }
 
-/// Closes every descriptor above 2 that is not in `keep`, which must be sorted. Only for a fresh child of [`crate::clone::clone3`] that leaves
+/// Closes every descriptor from `first` on that is not in `keep`, which must be sorted. Only for a fresh child of [`crate::clone::clone3`] that leaves
 /// through `execve` or [`crate::clone::exit_now`]: values that own other descriptors must never be dropped or used there again.
 ///
 /// # Errors
 /// As close_range.
-pub fn close_except(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    let mut first = 3;
+pub fn close_except(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut first = first;
     for fd in keep {
         let number = u32::try_from(fd.as_raw_fd()).map_err(|_| Errno::BADF)?;
         if number > first {

@@ -8,8 +8,12 @@ use anyhow::Context as _;
 use std::path::PathBuf;
 
 /// (package, program, position-independent). The daemon faces the network and keeps its address randomised; the others start often.
-const PROGRAMS: &[(&str, &str, bool)] =
-    &[("dhow-daemon", "dhowd", true), ("dhow-cli", "dhow", false), ("dhow-shim", "dhow-shim", false)];
+const PROGRAMS: &[(&str, &str, bool)] = &[
+    ("dhow-daemon", "dhowd", true),
+    ("dhow-cli", "dhow", false),
+    ("dhow-shim", "dhow-shim", false),
+    ("dhow-runtime-cli", "dhow-runtime", false),
+];
 
 /// Builds and copies them; the folder.
 pub(crate) fn run_quietly() -> anyhow::Result<PathBuf> {

@@ -185,3 +185,40 @@ pub fn update(dirs: &[PathBuf], resources: &spec::Resources, host: &Host) -> Res
     }
     Ok(())
 }
+
+/// Whether everything in a container's cgroups is frozen, or is being.
+///
+/// # Errors
+/// If that cannot be read.
+pub fn frozen(dirs: &[PathBuf]) -> Result<bool, Error> {
+    for (file, thawed) in [("cgroup.freeze", "0"), ("freezer.state", "THAWED")] {
+        let Some(dir) = with(dirs, file) else { continue };
+        let path = dir.join(file);
+        let state = fs::read_to_string(&path).map_err(|e| Error::io("read cgroup", path.display(), &e))?;
+        return Ok(state.trim() != thawed);
+    }
+    Ok(false)
+}
+
+/// Sends `signal` to every process of a container. While it happens they are frozen, so that none forks away from it and no number
+/// comes to mean another process.
+///
+/// # Errors
+/// If the cgroup cannot be read or a process not be signalled.
+pub fn signal_all(dirs: &[PathBuf], signal: i32) -> Result<(), Error> {
+    let was = frozen(dirs)?;
+    // Without a freezer it is as good as it gets.
+    let held = !was && freeze(dirs, true).is_ok();
+    let sent = processes(dirs).and_then(|pids| pids.into_iter().try_for_each(|pid| send(pid, signal)));
+    if held {
+        freeze(dirs, false)?;
+    }
+    sent
+}
+
+fn send(pid: i32, signal: i32) -> Result<(), Error> {
+    match dhow_sys::signals::kill(rustix::process::Pid::from_raw(pid), signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(e) => Err(Error::os("signal process", pid, e)),
+    }
+}

@@ -9,7 +9,7 @@ use dhow_sys::exec::{Image, cloexec_from};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
-use rustix::process::{Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// What needs the host's /proc.
@@ -55,8 +55,6 @@ pub(super) fn identity(program: &Program) -> Done<'_> {
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
     rustix::thread::set_keep_capabilities(false).named("prctl", b"KEEPCAPS")?;
-    // A change of user clears it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
     capabilities(program, CapabilitySet::SYS_ADMIN.bits())?;
     if !early {
         rustix::process::chdir(program.cwd.as_c_str()).named("chdir", program.cwd.as_bytes())?;
@@ -144,10 +142,9 @@ fn capabilities(program: &Program, extra: u64) -> Done<'static> {
     rustix::thread::set_capabilities(None, sets).named("capset", b"")
 }
 
-/// Ambient set, no_new_privs, seccomp, capabilities, execve: in this order. Behind the filter only capset, execve and the
-/// report of a failure are needed; with a listener write and read as well.
-pub(super) fn execute<'a>(program: &'a Program, image: &Image, parent: BorrowedFd<'_>) -> Done<'a, Never> {
-    let (path, found) = look_up(program)?;
+/// Ambient set, no_new_privs, seccomp. Behind the filter only capset, execve and the report of a failure are needed; with a listener write
+/// and read as well; with a listener and a door also what leads through the door.
+pub(super) fn confine(program: &Program, parent: BorrowedFd<'_>) -> Done<'static> {
     rustix::thread::clear_ambient_capability_set().named("prctl", b"AMBIENT")?;
     for bit in (0..64).map(|shift| 1u64 << shift).filter(|bit| program.ambient & bit != 0) {
         let capability = CapabilitySet::from_bits_retain(bit);
@@ -156,19 +153,13 @@ pub(super) fn execute<'a>(program: &'a Program, image: &Image, parent: BorrowedF
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
     }
-    if program.init {
-        dhow_sys::signals::block_all().named("block signals", b"")?;
+    if program.seccomp.is_empty() {
+        return Ok(());
     }
-    cloexec_from(3).named("close_range", b"")?;
-    if !program.seccomp.is_empty() {
-        let listener = crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
-        if let Some(listener) = listener {
-            hand_over(listener, parent)?;
-        }
+    match crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")? {
+        Some(listener) => hand_over(listener, parent),
+        None => Ok(()),
     }
-    capabilities(program, 0)?;
-    let errno = image.execve(path);
-    Err(Failure { step: "exec", object: found, errno, detail: "" })
 }
 
 /// Lets the parent take the listener. It stays open until execve: closing it is one more call behind the filter.
@@ -180,6 +171,36 @@ fn hand_over(listener: OwnedFd, parent: BorrowedFd<'_>) -> Done<'static> {
         return Ok(());
     }
     exit_now(3)
+}
+
+/// Becomes the program, first confined if it is not yet. Descriptors from `first_other` on are not the program's.
+pub(super) fn execute<'a>(
+    program: &'a Program,
+    image: &Image,
+    first_other: u32,
+    unconfined: Option<BorrowedFd<'_>>,
+) -> Done<'a, Never> {
+    let (path, found) = look_up(program)?;
+    if program.init {
+        dhow_sys::signals::block_all().named("block signals", b"")?;
+    }
+    cloexec_from(first_other).named("close_range", b"")?;
+    if let Some(parent) = unconfined {
+        confine(program, parent)?;
+    }
+    capabilities(program, 0)?;
+    let errno = image.execve(path);
+    Err(Failure { step: "exec", object: found, errno, detail: "" })
+}
+
+/// What execve would refuse, as far as it can be known before.
+pub(super) fn find(program: &Program) -> Done<'_> {
+    let (path, name) = look_up(program)?;
+    let stat = rustix::fs::statat(CWD, path, AtFlags::empty()).named("exec", name)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(Errno::ACCESS).named("exec", name);
+    }
+    rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS).named("exec", name)
 }
 
 /// Finds the program as Go's LookPath does: in PATH the first regular file that may be executed.

@@ -9,6 +9,7 @@ mod walk;
 
 pub(crate) use console::attach_terminal;
 
+use crate::door::Apart;
 use crate::plan::Body;
 use crate::wire::{self, Record};
 use dhow_sys::clone::exit_now;
@@ -55,24 +56,35 @@ pub(crate) struct Inherited<'a> {
     pub(crate) target: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
     pub(crate) size: (u16, u16),
+    /// It outlives the parent, and who says "go" comes through this door.
+    pub(crate) apart: Option<&'a Apart<'a>>,
+}
+
+impl Inherited<'_> {
+    /// The first descriptor that is not the program's.
+    fn first_other(&self) -> u32 {
+        3 + self.apart.map_or(0, |apart| apart.preserve)
+    }
 }
 
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
-    let failure = match set_up(inherited, image) {
+    let mut caller = None;
+    let failure = match set_up(inherited, image, &mut caller) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the parent is gone there is nobody to tell.
-    let told = wire::send(inherited.parent.as_fd(), &Record::failed(&failure), None);
+    let listener = caller.as_ref().unwrap_or(inherited.parent);
+    let told = wire::send(listener.as_fd(), &Record::failed(&failure), None);
     exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
 enum Never {}
 
-fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
+fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
     signals::reset_all();
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")?;
+    die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .named("prctl", b"DUMPABLE")?;
@@ -103,13 +115,53 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image) -> Done<'a, Never> {
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program)?;
+    // A change of user clears it.
+    die_with_parent(inherited)?;
+    if inherited.apart.is_some() {
+        // Who creates is told; who starts may come much later.
+        finish::find(&body.program)?;
+    }
+    // The parent that gives the listener to the agent is gone when somebody comes through a door.
+    let early = body.program.listener.is_some() && inherited.apart.is_some_and(|apart| apart.door.is_some());
+    if early {
+        finish::confine(&body.program, inherited.parent.as_fd())?;
+    }
     wire::send(inherited.parent.as_fd(), &Record::ready(), master.as_ref().map(AsFd::as_fd))
         .named("tell", b"parent")?;
     drop(master);
-    if !wire::wait_go(inherited.parent.as_fd()) {
+    if !await_go(inherited, caller) {
         exit_now(3);
     }
-    finish::execute(&body.program, image, inherited.parent.as_fd())
+    finish::execute(
+        &body.program,
+        image,
+        inherited.first_other(),
+        (!early).then_some(inherited.parent.as_fd()),
+    )
+}
+
+fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
+    if inherited.apart.is_some() {
+        return Ok(());
+    }
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
+}
+
+/// Waits for "go" of the parent, or of whoever comes through the door; a caller that leaves without a word only looked.
+fn await_go(inherited: &Inherited<'_>, caller: &mut Option<OwnedFd>) -> bool {
+    let Some(door) = inherited.apart.and_then(|apart| apart.door) else {
+        return wire::wait_go(inherited.parent.as_fd());
+    };
+    loop {
+        match rustix::net::accept_with(door, rustix::net::SocketFlags::CLOEXEC) {
+            Ok(socket) if wire::wait_go(socket.as_fd()) => {
+                *caller = Some(socket);
+                return true;
+            }
+            Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Puts the three streams in place.
@@ -126,6 +178,7 @@ fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
     let mut keep = [inherited.parent.as_fd(); 12];
     let wanted =
         inherited.joins.iter().map(|(_, fd)| fd.as_fd()).chain(inherited.netns).chain(inherited.target);
+    let wanted = wanted.chain(inherited.apart.and_then(|apart| apart.door));
     let mut count = 1;
     for fd in wanted {
         *keep.get_mut(count).ok_or(Errno::MFILE).named("keep descriptor", b"")? = fd;
@@ -133,7 +186,7 @@ fn close_others(inherited: &Inherited<'_>) -> Done<'static> {
     }
     let keep = keep.get_mut(..count).ok_or(Errno::MFILE).named("keep descriptor", b"")?;
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
-    close_except(keep).named("close_range", b"")
+    close_except(inherited.first_other(), keep).named("close_range", b"")
 }
 
 fn join(inherited: &Inherited<'_>) -> Done<'static> {

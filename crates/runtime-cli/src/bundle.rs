@@ -1,0 +1,77 @@
+//! A bundle: a folder with `config.json` and usually the root file system.
+
+use crate::failure::Failure;
+use dhow_oci::runtime::Spec;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What a container is made from.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Absolute, without links.
+    pub(crate) path: PathBuf,
+    /// `config.json` as it is.
+    pub(crate) text: Vec<u8>,
+    /// The same, with what depends on bundle and name filled in.
+    pub(crate) spec: Spec,
+}
+
+/// Reads a specification kept at `path`.
+pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Spec, Failure> {
+    serde_json::from_slice(text).map_err(|e| Failure::file("read", path, e))
+}
+
+/// Makes `root.path` absolute and names cgroups where the specification leaves them to us.
+pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str) {
+    if let Some(root) = &mut spec.root {
+        root.path = bundle.join(&root.path).to_string_lossy().into_owned();
+    }
+    if let Some(linux) = &mut spec.linux
+        && linux.cgroups_path.as_deref().unwrap_or_default().is_empty()
+    {
+        linux.cgroups_path = Some(format!("/dhow-runtime-{id}"));
+    }
+}
+
+impl Bundle {
+    /// Reads the bundle of the container `id`.
+    pub(crate) fn read(path: Option<&str>, id: &str) -> Result<Self, Failure> {
+        let path = Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."));
+        let path = path.canonicalize().map_err(|e| Failure::file("chdir", path, e))?;
+        let config = path.join("config.json");
+        let text = std::fs::read(&config).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => Failure::new("JSON specification file config.json not found"),
+            _ => Failure::file("open", &config, e),
+        })?;
+        let mut spec = parse(&config, &text)?;
+        if spec.process.is_none() {
+            return Err(Failure::new("process property must not be empty"));
+        }
+        complete(&mut spec, &path, id);
+        Ok(Self { path, text, spec })
+    }
+
+    /// Where the root file system is.
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.spec.root.as_ref().map(|root| PathBuf::from(&root.path)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_caller_left_open_is_filled_in() {
+        let text = br#"{"root":{"path":"rootfs"},"linux":{}}"#;
+        let mut spec = parse(Path::new("x"), text).unwrap();
+        complete(&mut spec, Path::new("/b"), "one");
+        assert_eq!(spec.root.unwrap().path, "/b/rootfs");
+        assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/dhow-runtime-one");
+        let text = br#"{"root":{"path":"/r"},"linux":{"cgroupsPath":"/x/y"}}"#;
+        let mut spec = parse(Path::new("x"), text).unwrap();
+        complete(&mut spec, Path::new("/b"), "one");
+        assert_eq!(spec.root.unwrap().path, "/r");
+        assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/x/y");
+    }
+}

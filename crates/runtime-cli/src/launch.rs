@@ -1,0 +1,83 @@
+//! Making a container: what `create` and `run` share.
+
+use crate::arguments::Arguments;
+use crate::bundle::Bundle;
+use crate::clock;
+use crate::container::{Claim, Container, Record, write_new};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::streams::{self, Terminal};
+use dhow_runtime::door::{self, Apart};
+use dhow_runtime::{Host, Options, Process, RootFs, create_apart, plan};
+use rustix::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// A container whose process waits for "go".
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) container: Container,
+    pub(crate) bundle: Bundle,
+    pub(crate) process: Process,
+    /// The terminal's master, if it is ours.
+    pub(crate) master: Option<OwnedFd>,
+}
+
+/// Who says "go".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Another call, through the door.
+    Later,
+    /// This one; it leaves the process alone then.
+    NowAndLeave,
+    /// This one, which stays with the process.
+    NowAndStay,
+}
+
+/// Makes the container `id` as `arguments` say; nothing is left if it fails.
+pub(crate) fn launch(
+    root: &Path,
+    id: &str,
+    arguments: &Arguments,
+    start: Start,
+) -> Result<Launched, Failure> {
+    crate::container::check_id(id)?;
+    let mut bundle = Bundle::read(arguments.text("bundle"), id)?;
+    let (preserve, listen) = streams::inherited(arguments)?;
+    let mut size = (0, 0);
+    let mut wants_terminal = false;
+    if let Some(process) = &mut bundle.spec.process {
+        streams::announce(listen, &mut process.env);
+        wants_terminal = process.terminal;
+        size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
+    }
+    let terminal = Terminal::choose(arguments, wants_terminal, start == Start::NowAndStay)?;
+    let claim = Claim::new(root, id)?;
+    let options = Options { rootfs: RootFs::Path, netns_passed: false, make_cwd: true, init: None };
+    let mut plan = plan(&bundle.spec, &options, &Host::observe()?)?;
+    plan.identify(id, &bundle.path);
+    let door = if start == Start::Later { Some(door::listen(&claim.dir)?) } else { None };
+    let apart = Apart { door: door.as_ref().map(AsFd::as_fd), preserve };
+    let mut process = create_apart(&plan, terminal.stdio(size), &apart)
+        .map_err(|e| Failure::from(e).during("unable to start container process"))?;
+    let record = Record {
+        id: id.to_owned(),
+        process: Identity::of(process.pid())?,
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs(),
+        created: clock::nanoseconds(clock::now()),
+        annotations: bundle.spec.annotations.clone(),
+        cgroups: plan.cgroup_dirs().to_vec(),
+    };
+    let master = terminal.deliver(&mut process)?;
+    pid_file(arguments, record.process.pid)?;
+    let container = claim.record(record, &bundle.text)?;
+    Ok(Launched { container, bundle, process, master })
+}
+
+/// Writes `--pid-file`, whole or not at all.
+pub(crate) fn pid_file(arguments: &Arguments, pid: i32) -> Result<(), Failure> {
+    match arguments.text("pid-file").filter(|path| !path.is_empty()) {
+        Some(path) => write_new(Path::new(path), pid.to_string().as_bytes()),
+        None => Ok(()),
+    }
+}
