@@ -148,6 +148,7 @@ fn start(
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
     let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
     let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+    child::keep_private().map_err(|e| Error::os("prctl", "DUMPABLE", e))?;
     // The child never comes back from here: what follows the clone is the parent's alone.
     let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),

@@ -1,13 +1,13 @@
 //! Who the program is, and the last steps before it.
 
-use super::{Done, Failure, Named, Never};
+use super::{Done, Failure, Named, Never, procfs};
 use crate::host::RESOURCES;
 use crate::step::Program;
 use crate::wire;
 use dhow_sys::clone::exit_now;
 use dhow_sys::exec::{Image, cloexec_from};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, open};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -16,15 +16,11 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 pub(super) fn before_mounts(program: &Program) -> Done<'_> {
     if let Some(value) = &program.oom_score_adj {
         let path = c"/proc/self/oom_score_adj";
-        let file =
-            open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-        rustix::io::write(&file, value.as_bytes()).named("write", path.to_bytes())?;
+        procfs::write(path, value.as_bytes()).named("write", path.to_bytes())?;
     }
     if let Some(profile) = &program.apparmor {
         let path = c"/proc/self/attr/apparmor/exec";
-        let file =
-            open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-        rustix::io::write(&file, profile.as_bytes()).named("set apparmor profile", profile.as_bytes())?;
+        procfs::write(path, profile.as_bytes()).named("set apparmor profile", profile.as_bytes())?;
     }
     Ok(())
 }

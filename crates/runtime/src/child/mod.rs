@@ -5,6 +5,7 @@ mod finish;
 mod home;
 mod mounts;
 mod paths;
+mod procfs;
 mod walk;
 
 pub(crate) use console::attach_terminal;
@@ -67,6 +68,12 @@ impl Inherited<'_> {
     }
 }
 
+/// No process of a container may trace this one, look at its descriptors or open its program before it is one of them. Said before the clone, so
+/// that the child is born with it.
+pub(crate) fn keep_private() -> rustix::io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+}
+
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
     let mut caller = None;
@@ -85,9 +92,6 @@ enum Never {}
 fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<OwnedFd>) -> Done<'a, Never> {
     signals::reset_all();
     die_with_parent(inherited)?;
-    // No process of the container may trace this one or look at its descriptors before it is one of them.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .named("prctl", b"DUMPABLE")?;
     for tasks in inherited.tasks {
         rustix::io::write(tasks, b"0").named("join cgroup", b"tasks")?;
     }
@@ -115,8 +119,9 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, caller: &mut Option<
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program)?;
-    // A change of user clears it.
+    // A change of user clears the first, and where fs.suid_dumpable is 1 the second.
     die_with_parent(inherited)?;
+    keep_private().named("prctl", b"DUMPABLE")?;
     if inherited.apart.is_some() {
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;

@@ -1,7 +1,7 @@
 //! Mounting by descriptor.
 
 use super::paths::{Missing, open_in, open_or_make};
-use super::{Done, Failure, Named};
+use super::{Done, Failure, Named, procfs};
 use crate::step::FsOption;
 use dhow_sys::mount::{Change, attr, mount_setattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -103,10 +103,8 @@ pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a> {
     if all != Change::default() {
         mount_setattr(mount.as_fd(), true, all).named("bind", target)?;
     }
-    attach(mount.as_fd(), place.as_fd()).named("bind", target)
+    attach_checked("bind", root, bind.target, place.as_fd(), mount.as_fd())
 }
-
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// Files of /proc that describe the machine, which lxcfs and the like replace.
 const REPLACEABLE: [&CStr; 11] = [
@@ -124,7 +122,7 @@ const REPLACEABLE: [&CStr; 11] = [
 ];
 
 fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
-    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC))
+    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == procfs::SUPER_MAGIC))
 }
 
 /// Nothing is mounted over or inside the container's /proc, by whatever name: an image whose links lead there could hide its

@@ -2,20 +2,18 @@
 
 use super::mounts::{self, add_attributes, attach, attach_checked, filesystem, tree};
 use super::paths::{Missing, open_in, open_or_make, parent_of};
-use super::{Done, Failure, Named, console};
+use super::{Done, Failure, Named, console, procfs};
 use crate::step::Step;
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, open};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
     fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change, unmount,
 };
 use std::ffi::{CStr, CString};
-
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
 pub(super) struct Walker {
@@ -84,7 +82,7 @@ impl Walker {
             }
             Step::Node { .. } => self.node(step),
             Step::Link { path, to, only_if } => self.link(path, to, only_if.as_deref()),
-            Step::Sysctl { path, value } => write_file(path, value).named(verb, object),
+            Step::Sysctl { path, value } => procfs::write(path, value.to_bytes()).named(verb, object),
             Step::Hostname { name } => rustix::system::sethostname(name.as_bytes()).named(verb, object),
             Step::Domainname { name } => rustix::system::setdomainname(name.as_bytes()).named(verb, object),
             Step::Mask { path } => self.mask(path),
@@ -214,8 +212,15 @@ impl Walker {
             Err(e) => return Err(e).named("mknod", object),
         }
         if (*uid, *gid) != (0, 0) {
+            // By descriptor: who shares the folder could have put something else there.
+            let made = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(&parent, name, made, Mode::empty()).named("chown", object)?;
+            let stat = fstat(&made).named("chown", object)?;
+            if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                return Err(Errno::STALE).named("chown", object);
+            }
             let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-            rustix::fs::chownat(&parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(&made, c"", uid, gid, rustix::fs::AtFlags::EMPTY_PATH)
                 .named("chown", object)?;
         }
         Ok(())
@@ -316,13 +321,4 @@ fn null() -> rustix::io::Result<OwnedFd> {
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rustix::fs::makedev(1, 3);
     if genuine { Ok(mount) } else { Err(Errno::NODEV) }
-}
-
-/// Writes a file of the host's /proc, checked to be one.
-fn write_file(path: &CStr, value: &CStr) -> rustix::io::Result<()> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
-    if !u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC) {
-        return Err(Errno::BADF);
-    }
-    rustix::io::write(&file, value.to_bytes()).map(drop)
 }

@@ -49,9 +49,27 @@ pub(super) fn steps(
     }
     source(spec, options, host, body)?;
     let mut late = Vec::new();
-    for mount in &spec.mounts {
+    let devices_after = last_mount(spec, "/dev");
+    let terminal_after = last_mount(spec, "/dev/pts");
+    if devices_after.is_none() {
+        devices(spec, linux, body)?;
+    }
+    for (index, mount) in spec.mounts.iter().enumerate() {
         let step = mounts::compile(mount, place, host, &mut late)?;
         body.steps.push(step);
+        // Before anything else is mounted: an image whose /data is a link to /dev would lead a volume for it there, and these into the volume.
+        if Some(index) == devices_after {
+            devices(spec, linux, body)?;
+        }
+        if Some(index) == terminal_after {
+            terminal(body);
+        }
+    }
+    if terminal_after.is_none() {
+        terminal(body);
+    }
+    for device in linux.devices.iter().filter(|device| !in_dev(device)) {
+        body.steps.push(node(device)?);
     }
     if let Some(init) = &options.init {
         body.steps.push(Step::Bind {
@@ -64,7 +82,6 @@ pub(super) fn steps(
             propagation: propagation::PRIVATE,
         });
     }
-    devices(spec, linux, body)?;
     if options.make_cwd {
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
@@ -76,9 +93,6 @@ pub(super) fn steps(
     if let Some(name) = spec.domainname.as_ref().filter(|name| !name.is_empty()) {
         namespaced(body, new::UTS, "domainname", "uts")?;
         body.steps.push(Step::Domainname { name: text("domainname", name)? });
-    }
-    if body.program.terminal {
-        body.steps.push(Step::Terminal { console: true });
     }
     for path in &linux.masked_paths {
         body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
@@ -95,6 +109,17 @@ pub(super) fn steps(
         body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
     }
     Ok(())
+}
+
+/// Which mount is the last one of a place.
+fn last_mount(spec: &spec::Spec, place: &str) -> Option<usize> {
+    spec.mounts.iter().rposition(|mount| mount.destination.trim_end_matches('/') == place)
+}
+
+fn terminal(body: &mut Body) {
+    if body.program.terminal {
+        body.steps.push(Step::Terminal { console: true });
+    }
 }
 
 /// The root itself.
@@ -180,33 +205,41 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
             body.steps.push(Step::Node { path, kind: 0o020_000, mode: 0o666, major, minor, uid: 0, gid: 0 });
         }
     }
-    for device in &linux.devices {
-        let field = format!("linux.devices {}", device.path);
-        let kind = match device.kind.as_str() {
-            "c" | "u" => 0o020_000,
-            "b" => 0o060_000,
-            "p" => 0o010_000,
-            other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
-        };
-        let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
-        if !device.path.starts_with('/') {
-            return Err(Error::invalid(&field, "the path must be absolute"));
-        }
-        body.steps.push(Step::Node {
-            path: text(&field, &device.path)?,
-            kind,
-            mode: device.file_mode.unwrap_or(0o666) & 0o7777,
-            major: number(device.major)?,
-            minor: number(device.minor)?,
-            uid: device.uid.unwrap_or(0),
-            gid: device.gid.unwrap_or(0),
-        });
+    for device in linux.devices.iter().filter(|device| in_dev(device)) {
+        body.steps.push(node(device)?);
     }
     for (path, to, only_if) in LINKS {
         let only_if = only_if.map(|path| text("devices", path)).transpose()?;
         body.steps.push(Step::Link { path: text("devices", path)?, to: text("devices", to)?, only_if });
     }
     Ok(())
+}
+
+fn in_dev(device: &spec::Device) -> bool {
+    device.path.starts_with("/dev/")
+}
+
+fn node(device: &spec::Device) -> Result<Step, Error> {
+    let field = format!("linux.devices {}", device.path);
+    let kind = match device.kind.as_str() {
+        "c" | "u" => 0o020_000,
+        "b" => 0o060_000,
+        "p" => 0o010_000,
+        other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
+    };
+    let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
+    if !device.path.starts_with('/') {
+        return Err(Error::invalid(&field, "the path must be absolute"));
+    }
+    Ok(Step::Node {
+        path: text(&field, &device.path)?,
+        kind,
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        major: number(device.major)?,
+        minor: number(device.minor)?,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+    })
 }
 
 /// Refuses what would change the host.
