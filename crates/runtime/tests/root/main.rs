@@ -2,11 +2,25 @@
 //! single-threaded process); as `--drive NAME` it is one case; as `/bin/probe` inside a rootfs it is the contained program.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
+mod agent;
 mod cases;
+mod checks;
 mod fixture;
+mod hostile;
+mod leaks;
 mod probe;
+mod swaps;
 
 use std::process::{Command, ExitCode};
+
+/// Name and case.
+pub(crate) type Cases = &'static [(&'static str, fn())];
+
+const ALL: &[Cases] = &[cases::CASES, agent::CASES, hostile::CASES, leaks::CASES, swaps::CASES];
+
+fn all() -> impl Iterator<Item = &'static (&'static str, fn())> {
+    ALL.iter().copied().flatten()
+}
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -17,14 +31,17 @@ fn main() -> ExitCode {
         let args: Vec<_> = std::env::args_os().skip(1).collect();
         std::process::exit(dhow_runtime::init_main(&args));
     }
+    if args.get(1).is_some_and(|word| word == "--swap") {
+        swaps::neighbour(&args[2..]);
+    }
     if let Some(at) = args.iter().position(|a| a == "--drive") {
         let name = &args[at + 1];
-        let (_, case) = cases::CASES.iter().find(|(n, _)| n == name).expect("a known case");
+        let (_, case) = all().find(|(n, _)| n == name).expect("a known case");
         case();
         return ExitCode::SUCCESS;
     }
     if args.iter().any(|a| a == "--list") {
-        cases::CASES.iter().for_each(|(name, _)| println!("{name}: test"));
+        all().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     if !rustix::process::geteuid().is_root() {
@@ -38,7 +55,7 @@ fn main() -> ExitCode {
     let filter = args.iter().skip(1).find(|a| !a.starts_with('-')).cloned().unwrap_or_default();
     let program = std::env::current_exe().unwrap();
     let mut failed = 0;
-    for (name, _) in cases::CASES.iter().filter(|(name, _)| name.contains(&filter)) {
+    for (name, _) in all().filter(|(name, _)| name.contains(&filter)) {
         let output = Command::new(&program).args(["--drive", name]).output().unwrap();
         if output.status.success() {
             println!("test {name} ... ok");
