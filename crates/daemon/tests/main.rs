@@ -8,7 +8,9 @@ mod suite {
     mod compose;
     mod docker_cli;
     mod examples;
+    mod faults;
     mod files;
+    mod held;
     mod hostile;
     mod images;
     mod lifecycle;

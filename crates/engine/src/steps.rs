@@ -170,7 +170,7 @@ fn prepare(shared: &Shared, step: &Step) -> Result<Made> {
             },
             netns_passed: step.network != StepNetwork::Host,
             make_cwd: true,
-            init: None,
+            ..Options::default()
         };
         let plan = dhow_runtime::plan(&oci, &options, &shared.host)?;
         made.plan = plan.encode();
@@ -289,7 +289,7 @@ fn specification(
     id: &str,
     shared: &Shared,
 ) -> Result<oci::Spec> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = crate::system::cores();
     limits::check(&mut spec.host.resources, cores)?;
     spec.env = env;
     let text = |path: &str| -> Result<String> {

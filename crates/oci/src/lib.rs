@@ -7,6 +7,7 @@ pub mod image;
 mod platform;
 mod reference;
 pub mod runtime;
+pub mod stats;
 
 pub use digest::{Digest, InvalidDigest};
 pub use platform::Platform;

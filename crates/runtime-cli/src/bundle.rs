@@ -21,21 +21,32 @@ pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Spec, Failure> {
     serde_json::from_slice(text).map_err(|e| Failure::file("read", path, e))
 }
 
-/// Makes `root.path` absolute and names cgroups where the specification leaves them to us.
-pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str) {
+/// Makes `root.path` and sources of binds absolute, and names cgroups where the specification leaves them to us.
+pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str, systemd: bool) {
     if let Some(root) = &mut spec.root {
         root.path = bundle.join(&root.path).to_string_lossy().into_owned();
+    }
+    for mount in &mut spec.mounts {
+        let bind = mount.kind.as_deref() == Some("bind")
+            || mount.options.iter().any(|o| o == "bind" || o == "rbind");
+        if let (true, Some(source)) = (bind, &mut mount.source) {
+            *source = bundle.join(&*source).to_string_lossy().into_owned();
+        }
     }
     if let Some(linux) = &mut spec.linux
         && linux.cgroups_path.as_deref().unwrap_or_default().is_empty()
     {
-        linux.cgroups_path = Some(format!("/dhow-runtime-{id}"));
+        linux.cgroups_path = Some(if systemd {
+            format!("system.slice:dhow-runtime:{id}")
+        } else {
+            format!("/dhow-runtime-{id}")
+        });
     }
 }
 
 impl Bundle {
     /// Reads the bundle of the container `id`.
-    pub(crate) fn read(path: Option<&str>, id: &str) -> Result<Self, Failure> {
+    pub(crate) fn read(path: Option<&str>, id: &str, systemd: bool) -> Result<Self, Failure> {
         let path = Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."));
         let path = path.canonicalize().map_err(|e| Failure::file("chdir", path, e))?;
         let config = path.join("config.json");
@@ -47,7 +58,7 @@ impl Bundle {
         if spec.process.is_none() {
             return Err(Failure::new("process property must not be empty"));
         }
-        complete(&mut spec, &path, id);
+        complete(&mut spec, &path, id, systemd);
         Ok(Self { path, text, spec })
     }
 
@@ -63,14 +74,17 @@ mod tests {
 
     #[test]
     fn what_the_caller_left_open_is_filled_in() {
-        let text = br#"{"root":{"path":"rootfs"},"linux":{}}"#;
+        let text = br#"{"root":{"path":"rootfs"},"linux":{},"mounts":[
+            {"destination":"/m","source":"data","options":["rbind"]},{"destination":"/p","type":"proc","source":"proc"}]}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();
-        complete(&mut spec, Path::new("/b"), "one");
+        complete(&mut spec, Path::new("/b"), "one", false);
         assert_eq!(spec.root.unwrap().path, "/b/rootfs");
+        let sources: Vec<_> = spec.mounts.into_iter().map(|mount| mount.source.unwrap()).collect();
+        assert_eq!(sources, ["/b/data", "proc"]);
         assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/dhow-runtime-one");
         let text = br#"{"root":{"path":"/r"},"linux":{"cgroupsPath":"/x/y"}}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();
-        complete(&mut spec, Path::new("/b"), "one");
+        complete(&mut spec, Path::new("/b"), "one", false);
         assert_eq!(spec.root.unwrap().path, "/r");
         assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/x/y");
     }

@@ -6,7 +6,7 @@ use crate::bundle;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use dhow_oci::runtime::Spec;
-use dhow_runtime::door;
+use dhow_runtime::{Host, door};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) created: String,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroups: Vec<PathBuf>,
+    /// Whether systemd made them.
+    pub(crate) systemd: bool,
 }
 
 /// Where a container is in its life.
@@ -73,6 +75,12 @@ pub(crate) struct State<'a> {
 pub(crate) struct Container {
     pub(crate) dir: PathBuf,
     pub(crate) record: Record,
+}
+
+/// The machine, with cgroups made by systemd or by us.
+pub(crate) fn host(systemd: bool) -> Result<Host, Failure> {
+    let host = Host::observe()?;
+    Ok(if systemd { host.with_systemd()? } else { host })
 }
 
 /// Names are single folders.
@@ -223,12 +231,17 @@ impl Container {
         }
     }
 
+    /// The machine, as it was seen when the container was made.
+    pub(crate) fn host(&self) -> Result<Host, Failure> {
+        host(self.record.systemd)
+    }
+
     /// The specification it was made from.
     pub(crate) fn spec(&self) -> Result<Spec, Failure> {
         let path = self.dir.join("config.json");
         let text = std::fs::read(&path).map_err(|e| Failure::file("read", &path, e))?;
         let mut spec = bundle::parse(&path, &text)?;
-        bundle::complete(&mut spec, &self.record.bundle, &self.record.id);
+        bundle::complete(&mut spec, &self.record.bundle, &self.record.id, self.record.systemd);
         Ok(spec)
     }
 

@@ -3,12 +3,13 @@
 use crate::arguments::Arguments;
 use crate::bundle::Bundle;
 use crate::clock;
-use crate::container::{Claim, Container, Record, write_new};
+use crate::commands::Context;
+use crate::container::{Claim, Container, Record, check_id, host, write_new};
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::streams::{self, Terminal};
 use dhow_runtime::door::{self, Apart};
-use dhow_runtime::{Host, Options, Process, RootFs, create_apart, plan};
+use dhow_runtime::{Options, Process, create_apart, plan};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -35,13 +36,13 @@ pub(crate) enum Start {
 
 /// Makes the container `id` as `arguments` say; nothing is left if it fails.
 pub(crate) fn launch(
-    root: &Path,
+    context: &Context,
     id: &str,
     arguments: &Arguments,
     start: Start,
 ) -> Result<Launched, Failure> {
-    crate::container::check_id(id)?;
-    let mut bundle = Bundle::read(arguments.text("bundle"), id)?;
+    check_id(id)?;
+    let mut bundle = Bundle::read(arguments.text("bundle"), id, context.systemd)?;
     let (preserve, listen) = streams::inherited(arguments)?;
     let mut size = (0, 0);
     let mut wants_terminal = false;
@@ -51,10 +52,19 @@ pub(crate) fn launch(
         size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
     }
     let terminal = Terminal::choose(arguments, wants_terminal, start == Start::NowAndStay)?;
-    let claim = Claim::new(root, id)?;
-    let options = Options { rootfs: RootFs::Path, netns_passed: false, make_cwd: true, init: None };
-    let mut plan = plan(&bundle.spec, &options, &Host::observe()?)?;
-    plan.identify(id, &bundle.path);
+    let claim = Claim::new(&context.root, id)?;
+    let options = Options {
+        make_cwd: true,
+        id: id.to_owned(),
+        bundle: bundle.path.to_string_lossy().into_owned(),
+        no_pivot: arguments.is("no-pivot"),
+        keyring: !arguments.is("no-new-keyring"),
+        ..Options::default()
+    };
+    let plan = plan(&bundle.spec, &options, &host(context.systemd)?)?;
+    for warning in plan.warnings() {
+        context.log.write("warning", warning);
+    }
     let door = if start == Start::Later { Some(door::listen(&claim.dir)?) } else { None };
     let apart = Apart { door: door.as_ref().map(AsFd::as_fd), preserve };
     let mut process = create_apart(&plan, terminal.stdio(size), &apart)
@@ -67,6 +77,7 @@ pub(crate) fn launch(
         created: clock::nanoseconds(clock::now()),
         annotations: bundle.spec.annotations.clone(),
         cgroups: plan.cgroup_dirs().to_vec(),
+        systemd: context.systemd,
     };
     let master = terminal.deliver(&mut process)?;
     pid_file(arguments, record.process.pid)?;

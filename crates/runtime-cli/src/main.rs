@@ -12,6 +12,7 @@ mod failure;
 mod identity;
 mod launch;
 mod log;
+mod protect;
 mod relay;
 mod streams;
 

@@ -82,7 +82,11 @@ impl Caller {
         match result.map_err(|e| Error::os("exec", "the process does not answer", e))? {
             Answer::Closed => Ok(()),
             Answer::Failed(error) => Err(error),
-            Answer::Ready(_) | Answer::Listener(_) => {
+            Answer::Listener(_) => Err(Error::invalid(
+                "linux.seccomp.listenerPath",
+                "is not supported by a start in two steps yet",
+            )),
+            Answer::Ready(_) | Answer::Hooks | Answer::Born(..) => {
                 Err(Error::os("exec", "the process answers out of turn", Errno::PROTO))
             }
         }

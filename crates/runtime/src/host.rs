@@ -1,6 +1,7 @@
 //! Observe: what this machine offers.
 
 use crate::Error;
+use crate::cgroup::lack::Lack;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CapabilitySet;
@@ -20,11 +21,18 @@ pub(crate) struct Hierarchy {
 #[derive(Debug, Clone, Default)]
 pub struct Host {
     pub(crate) hierarchies: Vec<Hierarchy>,
-    /// Mount point of the unified hierarchy if it has the controllers (pure v2), else none.
+    /// Mount point of the unified hierarchy, if it is there alone or has controllers that no v1 hierarchy has.
     pub(crate) unified: Option<PathBuf>,
+    /// Its controllers.
+    pub(crate) unified_controllers: Vec<String>,
+    /// What is known to be missing.
+    pub(crate) lacks: Vec<Lack>,
+    /// Whether containers are systemd's units.
+    pub(crate) systemd: bool,
     pub(crate) bounding: u64,
     pub(crate) kernel: (u32, u32),
     pub(crate) apparmor: bool,
+    pub(crate) selinux: bool,
     /// (resource, hard limit) of this process.
     pub(crate) hard_limits: Vec<(u32, u64)>,
 }
@@ -52,8 +60,20 @@ fn unescape(text: &str) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// The cgroup mounts of a mountinfo text: v1 hierarchies and v2 mount points, first mount of each wins.
+/// The cgroup mounts of a mountinfo text: v1 hierarchies and v2 mount points, first mount of each wins. In a container without a cgroup
+/// namespace there are only mounts of its own cgroup, the parent of what is made here.
 pub(crate) fn cgroup_mounts(mountinfo: &str) -> (Vec<Hierarchy>, Option<PathBuf>) {
+    match mounts_of(mountinfo, "/") {
+        (hierarchies, None) if hierarchies.is_empty() => {
+            let cgroup = |line: &&str| line.contains(" - cgroup ") || line.contains(" - cgroup2 ");
+            let root = mountinfo.lines().find(cgroup).and_then(|line| line.split(' ').nth(3));
+            root.map_or_else(Default::default, |root| mounts_of(mountinfo, root))
+        }
+        found => found,
+    }
+}
+
+fn mounts_of(mountinfo: &str, whole: &str) -> (Vec<Hierarchy>, Option<PathBuf>) {
     const NO_CONTROLLERS: [&str; 8] = [
         "rw",
         "ro",
@@ -71,7 +91,7 @@ pub(crate) fn cgroup_mounts(mountinfo: &str) -> (Vec<Hierarchy>, Option<PathBuf>
         let (Some(root), Some(mount)) = (left.nth(3), left.next()) else { continue };
         let mut right = right.split(' ');
         let (kind, options) = (right.next().unwrap_or(""), right.nth(1).unwrap_or(""));
-        if root != "/" {
+        if root != whole {
             continue;
         }
         if kind == "cgroup2" && unified.is_none() {
@@ -126,16 +146,21 @@ impl Host {
     }
 
     fn with_cgroups(hierarchies: Vec<Hierarchy>, unified: Option<PathBuf>) -> Result<Self, Error> {
-        let controllers = |mount: &PathBuf| {
-            fs::read_to_string(mount.join("cgroup.controllers")).is_ok_and(|text| !text.trim().is_empty())
-        };
-        let unified = unified.filter(|mount| hierarchies.is_empty() || controllers(mount));
         let hierarchies = if hierarchies.iter().any(|h| h.controllers.iter().any(|c| !c.starts_with("name=")))
         {
             hierarchies
         } else {
             Vec::new()
         };
+        let controllers = match &unified {
+            Some(mount) => {
+                let path = mount.join("cgroup.controllers");
+                fs::read_to_string(&path).map_err(|e| Error::io("read", path.display(), &e))?
+            }
+            None => String::new(),
+        };
+        let unified_controllers: Vec<String> = controllers.split_whitespace().map(str::to_owned).collect();
+        let unified = unified.filter(|_| hierarchies.is_empty() || !unified_controllers.is_empty());
         if hierarchies.is_empty() && unified.is_none() {
             return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
         }
@@ -145,14 +170,18 @@ impl Host {
             .find_map(|line| line.strip_prefix("CapBnd:"))
             .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
             .ok_or_else(|| Error::invalid("/proc/self/status", "no CapBnd line"))?;
-        let unified = if hierarchies.is_empty() { unified } else { None };
         Ok(Self {
             hierarchies,
             unified,
+            unified_controllers,
+            lacks: Vec::new(),
+            systemd: false,
             bounding,
             kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
             apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")
                 .is_ok_and(|t| t.starts_with('Y')),
+            // selinuxfs is mounted where SELinux is on.
+            selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
             hard_limits: RESOURCES
                 .iter()
                 .map(|&(number, _, resource)| (number, getrlimit(resource).maximum.unwrap_or(u64::MAX)))
@@ -160,10 +189,40 @@ impl Host {
         })
     }
 
-    /// Whether resource limits go to cgroup v2.
+    /// Whether resource limits go to cgroup v2, and to nothing else.
     #[must_use]
     pub fn cgroup_v2(&self) -> bool {
-        self.unified.is_some()
+        self.hierarchies.is_empty()
+    }
+
+    /// Looks which limits this kernel has, for [`Host::lacks`] and the warnings of plans. A daemon does it at its start; without it nothing
+    /// is known to be missing.
+    #[must_use]
+    pub fn observe_limits(mut self) -> Self {
+        self.lacks = crate::cgroup::lack::observe(&self);
+        self
+    }
+
+    /// Whether this machine cannot limit that.
+    #[must_use]
+    pub fn lacks(&self, lack: Lack) -> bool {
+        self.lacks.contains(&lack)
+    }
+
+    /// Containers become transient scopes of systemd's, and `linux.cgroupsPath` is `slice:prefix:name`.
+    ///
+    /// # Errors
+    /// If systemd does not run this machine.
+    pub fn with_systemd(mut self) -> Result<Self, Error> {
+        // sd_booted(3)
+        if !fs::exists("/run/systemd/system").unwrap_or(false) {
+            return Err(Error::invalid(
+                "systemd cgroup driver",
+                "systemd is not the init of this machine (there is no /run/systemd/system)",
+            ));
+        }
+        self.systemd = true;
+        Ok(self)
     }
 
     /// Major and minor of the kernel.

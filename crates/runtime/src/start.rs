@@ -1,15 +1,16 @@
 //! Apply: from a plan to a process.
 
 use crate::agent::{self, Pids};
-use crate::cgroup::apply::{Made, doors};
-use crate::child::{self, Inherited};
+use crate::cgroup::apply::{Doors, Made};
+use crate::child::{self, HookImages, Inherited};
 use crate::door::Apart;
+use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step};
+use crate::{Error, step, trees, userns};
 use dhow_sys::clone::{Cloned, clone3, new};
-use dhow_sys::exec::Image;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use dhow_sys::exec::{Image, close_all};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{
@@ -97,7 +98,7 @@ fn first(
         layers(overlay, &mut undo.folders)?;
     }
     undo.cgroups = Some(Made::new(&body.cgroups)?);
-    start(body, netns, None, stdio, undo, apart)
+    start(body, netns, None, None, stdio, undo, apart)
 }
 
 /// Starts an additional process in the container whose init has `pid`. Same guarantees as [`create`].
@@ -122,53 +123,82 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|e| Error::os("exec in container", pid.as_raw_nonzero(), e))?;
-    start(&plan.body, None, Some((pidfd.as_fd(), pid)), stdio, Undo::default(), apart)
+    start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
-    container: Option<(BorrowedFd<'_>, Pid)>,
+    target: Option<BorrowedFd<'_>>,
+    container: Option<Pid>,
     stdio: Stdio<'_>,
     undo: Undo,
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
-    let (target, container) = container.unzip();
-    let tasks = doors(&body.cgroups)?;
+    let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
+    let trees = trees::make(body)?;
+    let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(high(streams)?), (0, 0)),
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
     }
-    let streams = streams.as_ref().map(|[a, b, c]| [a.as_fd(), b.as_fd(), c.as_fd()]);
+    let copies = match streams {
+        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
+        None => [None, None, None],
+    };
+    let streams = streams.map(|[stdin, stdout, stderr]| {
+        let [a, b, c] = &copies;
+        [
+            a.as_ref().map_or(stdin, AsFd::as_fd),
+            b.as_ref().map_or(stdout, AsFd::as_fd),
+            c.as_ref().map_or(stderr, AsFd::as_fd),
+        ]
+    });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let cgroup = tasks.first().filter(|_| body.cgroups.v2).map(AsFd::as_fd);
-    let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+    let mut keep: Vec<BorrowedFd<'_>> =
+        joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
+    keep.extend(
+        [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)].into_iter().flatten(),
+    );
+    keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    let inherited = Inherited {
+        body,
+        parent: &child,
+        tasks: &doors.tasks,
+        joins: &joins,
+        netns,
+        target,
+        stdio: streams,
+        ignored: dhow_sys::signals::ignored(),
+        size,
+        trees: &trees,
+        hooks: hooks.as_ref(),
+        keep: &keep,
+        joined: false,
+        apart,
+    };
     child::keep_private().map_err(|e| Error::os("prctl", "DUMPABLE", e))?;
-    // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone3(body.namespaces, cgroup)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: if body.cgroups.v2 { &[] } else { &tasks },
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                size,
-                apart,
-            },
-            &mut image,
-        ),
-    })?;
-    let (pid, pidfd) = cloned.map_err(|e: Errno| Error::os("clone3", "container", e))?;
-    drop(child);
+    let (pid, pidfd) = if inherited.go_between() {
+        by_go_between(&inherited, parent.as_fd(), &doors, &mut image)?
+    } else {
+        let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
+        // The child never comes back from here: what follows the clone is the parent's alone.
+        let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+            Cloned::Child => child::run(&inherited, &mut image),
+        })?;
+        cloned?
+    };
+    let Doors { tasks, folder } = doors;
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
+    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -179,18 +209,9 @@ fn start(
         waiting: true,
         made: undo,
     };
-    let mut answer = process.answer("receive", "from the child")?;
-    if let Answer::Listener(number) = answer {
-        process.notify_agent(number)?;
-        answer = process.answer("receive", "from the child")?;
-    }
-    match answer {
-        Answer::Ready(console) => process.console = console,
-        Answer::Failed(error) => return Err(error),
-        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
-        Answer::Closed => {
-            return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
-        }
+    process.accompany(body)?;
+    if let Some(cgroups) = &mut process.made.cgroups {
+        cgroups.entered();
     }
     let path = format!("/proc/{}/ns/mnt", process.pid.as_raw_nonzero());
     process.mount_namespace = Some(
@@ -198,6 +219,60 @@ fn start(
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
+fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
+    let images = |list: &[step::Hook]| {
+        let env =
+            |hook: &step::Hook| if hook.env.is_empty() { body.program.env.clone() } else { hook.env.clone() };
+        list.iter().map(|hook| Image::new(&hook.args, &env(hook))).collect()
+    };
+    Ok(HookImages {
+        container: images(&hooks.create_container),
+        start: images(&hooks.start_container),
+        output: crate::hooks::memory().map_err(|e| Error::os("memfd_create", "for hooks", e))?,
+    })
+}
+
+/// Has a process that cannot come back enter namespaces, and make the container's process as our child.
+fn by_go_between(
+    inherited: &Inherited<'_>,
+    socket: BorrowedFd<'_>,
+    doors: &Doors,
+    image: &mut Image,
+) -> Result<(Pid, OwnedFd), Error> {
+    let failed = |e| Error::os("clone3", "go-between", e);
+    let pidfd = match clone3(0, None).map_err(failed)? {
+        Cloned::Parent { pidfd, .. } => pidfd,
+        Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
+    };
+    // It ends by itself, at once.
+    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+        .map_err(failed)?;
+    match receive(socket)? {
+        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
+        Answer::Failed(error) => Err(error),
+        _ => Err(failed(Errno::CHILD).because("it died")),
+    }
+}
+
+fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+    wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
+}
+
+/// Clones, with v2 right into the container's cgroup, or to where its init went.
+fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
+    let named = |e| Error::os("clone3", "container", e);
+    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
+        // Its init made cgroups with controllers of their own below: then only those take processes.
+        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
+            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
+            let folder = folder.ok_or_else(|| named(e))?;
+            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
+        }
+        (cloned, _) => cloned.map_err(named),
+    }
 }
 
 /// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
@@ -228,14 +303,14 @@ fn in_pid_namespace<T>(
     Ok(result)
 }
 
-/// Copies above the standard descriptors, so that putting one in place does not cover another.
-fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[OwnedFd; 3], Error> {
-    let copy = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3)
-            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(None);
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+        .map(Some)
+        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
@@ -281,6 +356,42 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
 }
 
 impl Process {
+    /// Does for the child what only the parent may, until it waits for "go".
+    fn accompany(&mut self, body: &Body) -> Result<(), Error> {
+        let socket = self.socket.as_fd();
+        let go_on = || wire::go(socket).map_err(|e| Error::os("tell", "the child", e));
+        if let Some(maps) = &body.user {
+            userns::write_maps(self.pid, maps)?;
+            go_on()?;
+        }
+        let console = loop {
+            match receive(socket)? {
+                Answer::Ready(console) => break console,
+                Answer::Hooks => {
+                    if let Some(hooks) = &body.hooks {
+                        outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
+                        outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
+                    }
+                    go_on()?;
+                }
+                Answer::Failed(error) => return Err(error),
+                Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
+                Answer::Closed | Answer::Born(..) => {
+                    return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
+                }
+            }
+        };
+        if body.in_userns {
+            if let Some(value) = &body.program.oom_score_adj {
+                let path = format!("/proc/{}/oom_score_adj", self.pid.as_raw_nonzero());
+                std::fs::write(&path, value.as_bytes()).map_err(|e| Error::io("write", &path, &e))?;
+            }
+            child::privileged(&body.program, Some(self.pid)).map_err(|failure| failure.into_error())?;
+        }
+        self.console = console;
+        Ok(())
+    }
+
     /// In the caller's pid namespace.
     #[must_use]
     pub fn pid(&self) -> Pid {
@@ -308,9 +419,9 @@ impl Process {
             return Err(Error::invalid("process", "was already started"));
         }
         let mut result = self.say_go();
-        if let Ok(Answer::Listener(number)) = result {
-            result =
-                self.notify_agent(number).and_then(|()| self.answer("exec", "the child does not answer"));
+        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+            let pids = Pids { own: self.pid, container: *container };
+            result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
         }
         match result {
             Ok(Answer::Closed) => {
@@ -321,7 +432,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_) | Answer::Hooks | Answer::Born(..)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }
@@ -342,23 +453,9 @@ impl Process {
     }
 
     fn say_go(&self) -> Result<Answer, Error> {
-        const UNHEARD: &str = "the child does not answer";
-        wire::go(self.socket.as_fd()).map_err(|e| Error::os("exec", UNHEARD, e))?;
-        self.answer("exec", UNHEARD)
-    }
-
-    fn answer(&self, step: &str, object: &str) -> Result<Answer, Error> {
-        wire::receive(self.socket.as_fd()).map_err(|e| Error::os(step, object, e))
-    }
-
-    /// Sends the agent the child's listener, and lets the child go on.
-    fn notify_agent(&self, number: RawFd) -> Result<(), Error> {
-        let Some((agent, container)) = &self.agent else {
-            return Err(Error::os("exec", "the child answers out of turn", Errno::PROTO));
-        };
-        let pids = Pids { own: self.pid, container: *container };
-        agent::send(agent, self.pidfd.as_fd(), number, pids)?;
-        wire::go(self.socket.as_fd()).map_err(|e| Error::os("exec", "the child does not answer", e))
+        wire::go(self.socket.as_fd())
+            .and_then(|()| wire::receive(self.socket.as_fd()))
+            .map_err(|e| Error::os("exec", "the child does not answer", e))
     }
 
     /// The container's mount namespace: held, so that its overlay is unmounted only when this is dropped.

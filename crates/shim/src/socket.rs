@@ -76,10 +76,11 @@ pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> i
 
 /// Receives one message; `None` when the other side has gone.
 pub(crate) fn receive(socket: impl AsFd) -> io::Result<Option<Message>> {
-    let mut bytes = vec![0; PACKET];
+    // On the stack, which is touched anyway: an allocation of this size would be mapped and unmapped each time.
+    let mut packet = [0; PACKET];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS + 1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let mut parts = [IoSliceMut::new(&mut packet)];
     let received = match rustix::net::recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
         Ok(received) => received,
         Err(Errno::CONNRESET | Errno::PIPE) => return Ok(None),
@@ -94,7 +95,7 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<Option<Message>> {
     if received.bytes == 0 {
         return Ok(None);
     }
-    bytes.truncate(received.bytes);
+    let mut bytes = packet.get(..received.bytes).unwrap_or_default().to_vec();
     if bytes == [0]
         && let Some(memfd) = fds.pop()
     {

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "execve and close_range take raw pointers and ranges")]
 
 use crate::{answer, errno};
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -109,6 +109,19 @@ pub fn close_except(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
         first = first.max(number + 1);
     }
     close_range(first, u32::MAX, 0)
+}
+
+/// Closes all of these, with one call for each run of consecutive numbers.
+pub fn close_all(fds: Vec<OwnedFd>) {
+    let mut numbers: Vec<u32> =
+        fds.into_iter().filter_map(|fd| u32::try_from(fd.into_raw_fd()).ok()).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|a, b| a + 1 == *b) {
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            // Every number in between was ours too. Nothing else than EINTR can go wrong, and then they are closed all the same.
+            close_range(*first, *last, 0).unwrap_or_default();
+        }
+    }
 }
 
 /// The working directory as the kernel says it: without a leading slash if it is outside the root.

@@ -17,16 +17,42 @@ struct KernelSigaction {
     mask: u64,
 }
 
-/// Every signal back to its default, none blocked: what a new program expects. The calls are the kernel's own, as libc hides the signals
-/// that it uses itself.
+/// Every signal back to its default, none blocked: what a new program expects.
 pub fn reset_all() {
+    reset(u64::MAX);
+    unblock_all();
+}
+
+/// The signals that the caller ignores, as a mask (bit n-1 is signal n); all of them where that cannot be said.
+#[must_use]
+pub fn ignored() -> u64 {
+    let mut text = [0; 4096];
+    let read = rustix::fs::open(
+        c"/proc/self/status",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .and_then(|file| rustix::io::read(&file, &mut text));
+    let text = read.ok().and_then(|count| text.get(..count)).unwrap_or_default();
+    text.split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"SigIgn:\t"))
+        .and_then(|mask| u64::from_str_radix(std::str::from_utf8(mask).ok()?, 16).ok())
+        .unwrap_or(u64::MAX)
+}
+
+/// The signals of `mask` back to their default. The calls are the kernel's own, as libc hides the signals that it uses itself.
+pub fn reset(mask: u64) {
     let default = KernelSigaction::default();
-    for signal in 1..=64 {
+    for signal in (1..=64).filter(|signal| mask >> (signal - 1) & 1 != 0) {
         // SAFETY: `default` is the kernel's layout (handler SIG_DFL); for SIGKILL and SIGSTOP the call answers EINVAL, which is as good.
         unsafe {
             libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, 0usize, KERNEL_SET);
         }
     }
+}
+
+/// No signal of the calling thread is blocked.
+pub fn unblock_all() {
     let none = 0u64;
     // SAFETY: the kernel reads 8 bytes from `none`.
     unsafe {

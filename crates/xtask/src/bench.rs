@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: ours and the peer (Debian's dockerd) in turn, medians of the same command, and the ratio.
 
+mod syscalls;
+
 use crate::{
     dist,
     engine::Engine,
@@ -26,8 +28,14 @@ struct Line {
 /// Runs the benchmarks whose names are given, or all.
 pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     const ALL: &[&str] = &["run", "parallel", "load", "memory", "build"];
+    /// Those of ours alone, one at a time.
+    const ALONE: &[(&str, fn(&Engine) -> anyhow::Result<()>)] = &[("syscalls", syscalls::run)];
+    if let Some((_, bench)) = ALONE.iter().find(|(name, _)| names == [*name]) {
+        return alone(*bench);
+    }
     if let Some(unknown) = names.iter().find(|name| !ALL.contains(name)) {
-        bail!("no benchmark {unknown}: there are {}", ALL.join(", "));
+        let alone: Vec<&str> = ALONE.iter().map(|(name, _)| *name).collect();
+        bail!("no benchmark {unknown}: there are {}; and, alone, {}", ALL.join(", "), alone.join(", "));
     }
     if !shell::is_root() {
         bail!("benchmarks run containers: they need root");
@@ -58,6 +66,26 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     }
     print(&lines);
     Ok(())
+}
+
+fn alone(bench: fn(&Engine) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if !shell::is_root() {
+        bail!("benchmarks run containers: they need root");
+    }
+    install::ensure(&[install::BUILD, install::TEST, install::TRACE].concat())?;
+    let engine = Engine::start(&dist::run_quietly()?, &[])?;
+    import(&|args| engine.ask(args).map(drop))?;
+    bench(&engine)
+}
+
+/// Makes the image `bench`, a static busybox, and imports it with `docker`'s words.
+fn import(docker: &dyn Fn(&[&str]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let tar = std::env::temp_dir().join(format!("dhow-bench-{}.tar", std::process::id()));
+    let script = "set -e; d=$(mktemp -d); mkdir $d/bin $d/etc; cp $(command -v busybox) $d/bin/busybox; \
+         for a in sh true sleep cat; do ln -s busybox $d/bin/$a; done; tar -C $d -cf \"$1\" .; rm -r $d";
+    output(Command::new("sh").args(["-c", script, "sh"]).arg(&tar))?;
+    docker(&["import", &tar.to_string_lossy(), "bench"])?;
+    std::fs::remove_file(&tar).context("removing the image's tar")
 }
 
 struct Bench<'a> {
@@ -148,16 +176,11 @@ fn proportional(program: &str, folder: &Path) -> (u64, u64) {
 }
 
 impl Bench<'_> {
-    /// A static busybox for both.
     fn images(&self) -> anyhow::Result<()> {
-        let tar = std::env::temp_dir().join(format!("dhow-bench-{}.tar", std::process::id()));
-        let script = "set -e; d=$(mktemp -d); mkdir $d/bin $d/etc; cp $(command -v busybox) $d/bin/busybox; \
-             for a in sh true sleep cat; do ln -s busybox $d/bin/$a; done; tar -C $d -cf \"$1\" .; rm -r $d";
-        output(Command::new("sh").args(["-c", script, "sh"]).arg(&tar))?;
-        let file = tar.to_string_lossy().into_owned();
-        self.ours.ask(&["import", &file, "bench"])?;
-        output(&mut self.peer.docker(&["import", &file, "bench"]))?;
-        std::fs::remove_file(&tar).context("removing the image's tar")
+        import(&|args| {
+            self.ours.ask(args)?;
+            output(&mut self.peer.docker(args)).map(drop)
+        })
     }
 
     /// The same command on both, in turn.

@@ -11,7 +11,7 @@ pub(crate) type Need = (&'static str, &'static str);
 pub(crate) const BUILD: &[Need] = &[("musl-gcc", "musl-tools")];
 /// To make base images without a registry.
 pub(crate) const IMAGES: &[Need] = &[("mmdebstrap", "mmdebstrap")];
-/// To test: a static shell for images, a real registry, docker's own command line, and what looks at the machine.
+/// To test: a static shell for images, a real registry, the engines that run on our runtime, and what looks at the machine.
 pub(crate) const TEST: &[Need] = &[
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
@@ -19,7 +19,13 @@ pub(crate) const TEST: &[Need] = &[
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("ps", "procps"),
+    ("podman", "podman"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
 ];
+/// To count system calls.
+pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 

@@ -1,8 +1,9 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
+mod conform;
 mod demo;
 mod dist;
 mod engine;
@@ -11,6 +12,7 @@ mod install;
 mod peer;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,13 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [FILTER]    install what the tests need and run them all
   check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
-  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build
+  bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
+                   syscalls: how often each process of ours calls the kernel for one start
+  conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
+                   what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
+                   programs of opencontainers/runtime-tools
+  vm [CRATE…] [FILTER] [--systemd]
+                   the root tests in a machine with cgroup v2 alone (qemu)
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +42,8 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
+        ["conform", rest @ ..] => conform::run(rest),
+        ["vm", rest @ ..] => vm::run(rest),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);

@@ -1,12 +1,14 @@
 //! `kill -9` of the daemon: containers run on, logs are complete, exit codes are still reported, nothing is doubled or lost.
 
-use super::lifecycle::eventually;
+use super::{
+    held::{bridge_of, descriptors, held, no_more_descriptors, wait_held},
+    lifecycle::eventually,
+};
 use dhow_testkit::{Daemon, is_root};
 use std::{
     collections::BTreeSet,
     fs,
     hash::BuildHasher as _,
-    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -105,82 +107,6 @@ fn root_kill_at_random_moments_loses_nothing() {
 
 fn rounds(usual: u32) -> u32 {
     std::env::var("DHOW_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-fn entries(folder: &Path) -> BTreeSet<String> {
-    let list = fs::read_dir(folder).into_iter().flatten().flatten();
-    list.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// What the engine holds on the machine right now, but for what differs between two equal engines.
-fn held(daemon: &Daemon, bridge: &str) -> BTreeSet<String> {
-    let mut held = BTreeSet::new();
-    let mut note = |what: &str, names: &BTreeSet<String>| {
-        held.extend(names.iter().map(|name| format!("{what} {name}")));
-    };
-    note("shim", &entries(&daemon.folder().join("run/shims")));
-    note("writable layer", &entries(&daemon.folder().join("data/containers")));
-    note("half-made", &entries(&daemon.folder().join("data/tmp")));
-    note("volume", &entries(&daemon.folder().join("data/volumes")));
-    note("port", &entries(&Path::new("/sys/class/net").join(bridge).join("brif")));
-    for hierarchy in entries(Path::new("/sys/fs/cgroup")) {
-        let parent = Path::new("/sys/fs/cgroup").join(&hierarchy).join(bridge);
-        let groups = fs::read_dir(parent).into_iter().flatten().flatten();
-        let groups = groups.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        note("cgroup", &groups.map(|e| e.path().to_string_lossy().into_owned()).collect());
-    }
-    let folder = daemon.folder().to_string_lossy().into_owned();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    note("mount", &mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect());
-    let table = Command::new("nft").args(["list", "table", "inet", bridge]).output().unwrap();
-    let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    note("nft", &table.lines().filter(|line| line.contains(". 80 }")).map(str::to_owned).collect());
-    let mut shims = BTreeSet::new();
-    for process in entries(Path::new("/proc")) {
-        let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(&format!("{folder}/run/shims/")) {
-            shims.insert(process);
-        }
-    }
-    note("process", &shims);
-    held
-}
-
-#[track_caller]
-fn wait_held(daemon: &Daemon, bridge: &str, wanted: &BTreeSet<String>, when: &str) {
-    let began = Instant::now();
-    loop {
-        let now = held(daemon, bridge);
-        if now == *wanted {
-            return;
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "{when}: too much {:#?}\ntoo little {:#?}",
-            now.difference(wanted).collect::<Vec<_>>(),
-            wanted.difference(&now).collect::<Vec<_>>()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn descriptors(daemon: &Daemon) -> usize {
-    entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))).len()
-}
-
-fn no_more_descriptors(daemon: &Daemon, before: usize) {
-    let began = Instant::now();
-    while descriptors(daemon) > before && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let now = descriptors(daemon);
-    assert!(now <= before, "{now} descriptors, {before} before");
-}
-
-/// The default bridge's link, which is also the name of the instance's table and cgroup.
-fn bridge_of(daemon: &Daemon) -> String {
-    let format = "{{index .Options \"com.docker.network.bridge.name\"}}";
-    daemon.dhow(&["network", "inspect", "-f", format, "bridge"]).ok().to_owned()
 }
 
 /// Every container is there once, what ran runs, and `xx` is there if it was there before.

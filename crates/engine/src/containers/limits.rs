@@ -83,6 +83,7 @@ pub(crate) fn resources(
         swap: some(wanted.memory_swap),
         swappiness: wanted.memory_swappiness.and_then(|n| u64::try_from(n).ok()),
         disable_oom_killer: wanted.oom_kill_disable.unwrap_or(false),
+        ..oci::Memory::default()
     };
     let mut cpu = oci::Cpu {
         shares: unsigned(wanted.cpu_shares),
@@ -92,6 +93,7 @@ pub(crate) fn resources(
         realtime_period: unsigned(wanted.cpu_realtime_period),
         cpus: Some(wanted.cpuset_cpus.clone()).filter(|s| !s.is_empty()),
         mems: Some(wanted.cpuset_mems.clone()).filter(|s| !s.is_empty()),
+        ..oci::Cpu::default()
     };
     if wanted.nano_cpus > 0 {
         cpu.period = Some(100_000);
@@ -105,7 +107,12 @@ pub(crate) fn resources(
             .collect::<Result<Vec<_>>>()
     };
     let weight = |(path, weight): &(String, u16)| {
-        device(path).map(|(major, minor)| oci::WeightDevice { major, minor, weight: Some(*weight) })
+        device(path).map(|(major, minor)| oci::WeightDevice {
+            major,
+            minor,
+            weight: Some(*weight),
+            leaf_weight: None,
+        })
     };
     let [read_bps, write_bps, read_iops, write_iops] = &wanted.blkio_throttle;
     let block_io = oci::BlockIo {
@@ -115,6 +122,7 @@ pub(crate) fn resources(
         throttle_write_bps_device: throttle(write_bps)?,
         throttle_read_iops_device: throttle(read_iops)?,
         throttle_write_iops_device: throttle(write_iops)?,
+        ..oci::BlockIo::default()
     };
     Ok(oci::Resources {
         memory: (memory != oci::Memory::default()).then_some(memory),

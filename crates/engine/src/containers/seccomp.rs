@@ -122,6 +122,7 @@ fn resolve(profile: &Profile, against: &Against<'_>) -> oci::Seccomp {
         architectures,
         flags: profile.flags.clone(),
         syscalls: syscalls.collect(),
+        ..oci::Seccomp::default()
     }
 }
 

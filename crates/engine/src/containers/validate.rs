@@ -35,7 +35,7 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     }
     check_health(wanted)?;
     let host = &mut wanted.host;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = crate::system::cores();
     warnings.extend(limits::check(&mut host.resources, cores)?);
     limits::rlimits(&host.ulimits)?;
     spec::security(&host.security_opt)?;

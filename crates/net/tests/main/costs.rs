@@ -43,7 +43,9 @@ fn root_a_start_is_cheap() {
             times.sort();
             let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
             writeln!(std::io::stderr(), "{what}: median {median:?}, worst {worst:?}").unwrap();
-            assert!(median < Duration::from_millis(20), "{what}: {median:?}");
+            // an emulated processor tells nothing about a real one
+            let emulated = std::env::var_os("DHOW_EMULATED").is_some();
+            assert!(emulated || median < Duration::from_millis(20), "{what}: {median:?}");
         }
     });
 }

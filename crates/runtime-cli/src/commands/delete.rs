@@ -12,6 +12,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options] <container-id>",
     help: "take away what is left of a container",
     flags: &[switch("force", "f", "kill it first if it runs")],
+    near: false,
     run,
 };
 

@@ -23,6 +23,7 @@ pub(super) const COMMAND: Command = Command {
         NO_NEW_KEYRING,
         PRESERVE_FDS,
     ],
+    near: true,
     run,
 };
 
@@ -32,7 +33,7 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let start = if detach { Start::NowAndLeave } else { Start::NowAndStay };
     let signals = if detach { None } else { Some(Signals::hold().map_err(failed)?) };
     let Launched { container, bundle: _, mut process, master } =
-        launch(&context.root, arguments.first(), arguments, start).map_err(failed)?;
+        launch(context, arguments.first(), arguments, start).map_err(failed)?;
     if let Err(error) = process.go() {
         // The process and its cgroups are gone; the folder is still there.
         delete::remove(&container).map_err(failed)?;

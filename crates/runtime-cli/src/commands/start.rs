@@ -12,6 +12,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "<container-id>",
     help: "run the program of a created container",
     flags: &[],
+    near: false,
     run,
 };
 

@@ -1,100 +1,151 @@
 //! Making and filling cgroup folders.
 
+use super::{program, v2};
 use crate::Error;
 use crate::step::{CgroupDir, CgroupWrite, Cgroups};
+use crate::systemd::Scope;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, mkdir, open};
 use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The file last written to, as device lists are many lines for one file.
+type Last = Option<(String, OwnedFd)>;
+
 /// Writes one file of `dir`: the first of its names that exists.
-fn put(dir: &Path, item: &CgroupWrite) -> Result<(), Error> {
-    let mut missing = None;
+fn put(dir: &Path, item: &CgroupWrite, last: &mut Last) -> Result<(), Error> {
+    let refused = |file: &str, e| {
+        Error::os("write cgroup", dir.join(file).display(), e).because(format_args!("value {:?}", item.value))
+    };
+    if let (Some((file, fd)), Some(first)) = (&last, item.files.first())
+        && file == first
+    {
+        return rustix::io::write(fd, item.value.as_bytes()).map(drop).map_err(|e| refused(file, e));
+    }
     for file in &item.files {
-        let path = dir.join(file);
-        match open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        match open(dir.join(file), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => {
-                return rustix::io::write(&fd, item.value.as_bytes()).map(|_| ()).map_err(|e| {
-                    Error::os("write cgroup", path.display(), e)
-                        .because(format_args!("value {:?}", item.value))
-                });
+                let written = rustix::io::write(&fd, item.value.as_bytes());
+                *last = Some((file.clone(), fd));
+                return written.map(drop).map_err(|e| refused(file, e));
             }
-            Err(Errno::NOENT) => missing = Some(path),
-            Err(e) => return Err(Error::os("write cgroup", path.display(), e)),
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(Error::os("write cgroup", dir.join(file).display(), e)),
         }
     }
-    match missing {
-        Some(path) if !item.optional => {
-            Err(Error::os("write cgroup", path.display(), Errno::NOENT)
-                .because("this kernel does not have it"))
-        }
-        _ => Ok(()),
+    if item.optional {
+        return Ok(());
     }
+    let file = item.files.first().map_or("", String::as_str);
+    let missing = Error::os("write cgroup", dir.join(file).display(), Errno::NOENT);
+    Err(missing.because("this kernel does not have it, or its controller is not there for containers"))
 }
 
 /// Writes all; what is refused because of another value (memory before swap, quota before period) is tried once more after the rest.
-pub(crate) fn write_all(dir: &Path, writes: &[CgroupWrite]) -> Result<(), Error> {
-    let mut again = Vec::new();
+pub(super) fn write_all(dir: &Path, writes: &[CgroupWrite]) -> Result<(), Error> {
+    let (mut again, mut last) = (Vec::new(), None);
     for item in writes {
-        match put(dir, item) {
+        match put(dir, item, &mut last) {
             Err(e) if [Errno::INVAL, Errno::BUSY].iter().any(|errno| errno.raw_os_error() == e.errno) => {
                 again.push(item)
             }
             other => other?,
         }
     }
-    again.into_iter().try_for_each(|item| put(dir, item))
+    again.into_iter().try_for_each(|item| put(dir, item, &mut last))
 }
 
-/// Makes the folder and its missing parents, parents first; returns those made.
-fn make(dir: &CgroupDir, made: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let below: Vec<&Path> = dir.path.ancestors().take_while(|p| *p != dir.mount).collect();
-    for (index, path) in below.iter().enumerate().rev() {
-        if index + 1 == below.len() || index == 0 || !dir.controllers.is_empty() {
-            enable(path.parent().unwrap_or(&dir.mount), dir)?;
-        }
-        match rustix::fs::mkdir(*path, Mode::from_raw_mode(0o755)) {
-            Ok(()) => made.push(path.to_path_buf()),
-            Err(Errno::EXIST) => {}
-            Err(e) => return Err(Error::os("make cgroup", path.display(), e)),
-        }
-        if dir.cpuset {
-            inherit_cpuset(path)?;
-        }
+fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|e| Error::io("read cgroup", path.display(), &e))
+}
+
+fn write(path: &Path, value: &str) -> Result<(), Error> {
+    fs::write(path, value)
+        .map_err(|e| Error::io("write cgroup", path.display(), &e).because(format_args!("value {value:?}")))
+}
+
+/// Makes the folder and its missing parents, parents first; whether it is new.
+fn make(dir: &CgroupDir) -> Result<bool, Error> {
+    if dir.v2 {
+        pass_on(dir, parent(dir, &dir.path))?;
     }
-    Ok(())
+    let new = make_folder(dir, &dir.path)?;
+    if dir.cpuset {
+        inherit_cpuset(dir, &dir.path)?;
+    }
+    Ok(new)
 }
 
-/// v2: passes the controllers that the parent has on to its children.
-fn enable(parent: &Path, dir: &CgroupDir) -> Result<(), Error> {
-    let control = parent.join("cgroup.subtree_control");
-    if !control.exists() {
+fn parent<'a>(dir: &'a CgroupDir, path: &'a Path) -> &'a Path {
+    path.parent().unwrap_or(&dir.mount)
+}
+
+fn make_folder(dir: &CgroupDir, path: &Path) -> Result<bool, Error> {
+    match mkdir(path, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(Errno::NOENT) if path.starts_with(&dir.mount) && path != dir.mount => {
+            make_folder(dir, parent(dir, path))?;
+            make_folder(dir, path)
+        }
+        Err(e) => Err(Error::os("make cgroup", path.display(), e)),
+    }
+}
+
+/// v2: `above` is there and gives its children the controllers wanted; only what is off is switched on. What nothing is written for is only
+/// counted by, and may be missing.
+pub(super) fn pass_on(dir: &CgroupDir, above: &Path) -> Result<(), Error> {
+    let control = above.join("cgroup.subtree_control");
+    let on = match fs::read_to_string(&control) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && above != dir.mount => {
+            pass_on(dir, parent(dir, above))?;
+            make_folder(dir, above)?;
+            read(&control)?
+        }
+        other => other.map_err(|e| Error::io("read cgroup", control.display(), &e))?,
+    };
+    let off = |list: &str, name: &str| !list.split_whitespace().any(|c| c == name);
+    let missing: Vec<&String> = dir.controllers.iter().filter(|name| off(&on, name)).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let read =
-        |path: &Path| fs::read_to_string(path).map_err(|e| Error::io("read cgroup", path.display(), &e));
-    let (have, on) = (read(&parent.join("cgroup.controllers"))?, read(&control)?);
-    let has = |list: &str, name: &str| list.split_whitespace().any(|c| c == name);
-    for name in dir.controllers.iter().filter(|c| has(&have, c) && !has(&on, c)) {
-        fs::write(&control, format!("+{name}")).map_err(|e| {
-            Error::io("write cgroup", control.display(), &e)
-                .because(format_args!("enabling controller {name}"))
-        })?;
+    let path = above.join("cgroup.controllers");
+    let mut have = read(&path)?;
+    if above != dir.mount && missing.iter().any(|name| off(&have, name)) {
+        pass_on(dir, parent(dir, above))?;
+        have = read(&path)?;
     }
-    Ok(())
+    let words: Vec<String> =
+        missing.into_iter().filter(|name| !off(&have, name)).map(|name| format!("+{name}")).collect();
+    if words.is_empty() {
+        return Ok(());
+    }
+    let needed = |word: &String| {
+        let files = dir.writes.iter().flat_map(|item| &item.files);
+        word.get(1..).is_some_and(|name| files.into_iter().any(|file| v2::controller(file) == name))
+    };
+    match write(&control, &words.join(" ")) {
+        Err(e) if e.errno == Errno::BUSY.raw_os_error() => {
+            if words.iter().any(needed) {
+                let detail = "it has processes of its own, so that its children can have no limits: move them to a cgroup below it";
+                return Err(e.because(detail));
+            }
+            Ok(())
+        }
+        other => other,
+    }
 }
 
-/// v1: a fresh cpuset has no processors and nothing can join it.
-fn inherit_cpuset(path: &Path) -> Result<(), Error> {
+/// v1: a fresh cpuset has no processors and nothing can join it, unless its parent hands its own down (`cgroup.clone_children`).
+fn inherit_cpuset(dir: &CgroupDir, path: &Path) -> Result<(), Error> {
+    if path == dir.mount || !read(&path.join("cpuset.cpus"))?.trim().is_empty() {
+        return Ok(());
+    }
+    let above = parent(dir, path);
+    inherit_cpuset(dir, above)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let (own, above) = (path.join(file), path.parent().unwrap_or(path).join(file));
-        let read =
-            |path: &Path| fs::read_to_string(path).map_err(|e| Error::io("read cgroup", path.display(), &e));
-        if read(&own)?.trim().is_empty() {
-            let value = read(&above)?;
-            fs::write(&own, value.trim()).map_err(|e| Error::io("write cgroup", own.display(), &e))?;
-        }
+        write(&path.join(file), read(&above.join(file))?.trim())?;
     }
     Ok(())
 }
@@ -103,23 +154,37 @@ fn inherit_cpuset(path: &Path) -> Result<(), Error> {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) dirs: Vec<PathBuf>,
+    /// Holds systemd's scope until the container is in it.
+    scope: Option<Scope>,
     keep: bool,
 }
 
 impl Made {
     /// Makes and fills all folders.
     pub(crate) fn new(cgroups: &Cgroups) -> Result<Self, Error> {
-        let mut made = Self { dirs: Vec::new(), keep: false };
+        let mut made = Self { dirs: Vec::new(), scope: None, keep: false };
+        if let Some(unit) = &cgroups.unit {
+            made.scope = Some(Scope::start(unit)?);
+            // systemd made some of them.
+            made.dirs = cgroups.dirs.iter().map(|dir| dir.path.clone()).collect();
+        }
         for dir in &cgroups.dirs {
-            make(dir, &mut made.dirs)?;
+            // Shared parents stay, and what was there before: only the container's own folders are undone.
+            let new = make(dir)?;
+            if new && made.scope.is_none() {
+                made.dirs.push(dir.path.clone());
+            }
             write_all(&dir.path, &dir.writes)?;
+            if dir.v2 && !cgroups.devices.is_empty() {
+                program::attach(&dir.path, &cgroups.devices, new)?;
+            }
         }
-        if let (Some(dir), false) = (cgroups.dirs.first(), cgroups.devices.is_empty()) {
-            super::devices::attach(&dir.path, &cgroups.devices)?;
-        }
-        // Shared parents stay: only the container's own folders are undone.
-        made.dirs.retain(|path| cgroups.dirs.iter().any(|dir| dir.path == *path));
         Ok(made)
+    }
+
+    /// The container is in its cgroups.
+    pub(crate) fn entered(&mut self) {
+        self.scope = None;
     }
 
     pub(crate) fn keep(&mut self) {
@@ -130,21 +195,49 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         if !self.keep {
+            self.scope = None;
             // Undoing after a failure that is already being reported.
-            drop(super::control::remove_cgroups(&self.dirs));
+            drop(super::kill::remove_cgroups(&self.dirs));
         }
     }
 }
 
-/// What the child needs to join: v1 the `tasks` files, v2 the folder itself.
-pub(crate) fn doors(cgroups: &Cgroups) -> Result<Vec<OwnedFd>, Error> {
-    let open = |path: &Path, flags| {
-        open(path, flags | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| Error::os("open cgroup", path.display(), e))
-    };
-    if cgroups.v2 {
-        cgroups.dirs.iter().map(|dir| open(&dir.path, OFlags::RDONLY | OFlags::DIRECTORY)).collect()
-    } else {
-        cgroups.dirs.iter().map(|dir| open(&dir.path.join("tasks"), OFlags::WRONLY)).collect()
+/// What a process joins by: v1 the `tasks` files, v2 the folder itself.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    pub(crate) tasks: Vec<OwnedFd>,
+    pub(crate) folder: Option<OwnedFd>,
+}
+
+impl Doors {
+    pub(crate) fn open(cgroups: &Cgroups) -> Result<Self, Error> {
+        let open = |path: &Path, flags| {
+            open(path, flags | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|e| Error::os("open cgroup", path.display(), e))
+        };
+        let mut doors = Self::default();
+        for dir in &cgroups.dirs {
+            if dir.v2 {
+                doors.folder = Some(open(&dir.path, OFlags::RDONLY | OFlags::DIRECTORY)?);
+            } else {
+                doors.tasks.push(open(&dir.path.join("tasks"), OFlags::WRONLY)?);
+            }
+        }
+        Ok(doors)
+    }
+
+    /// Where the container's init has gone, for one that made cgroups of its own and left the root of them, which then takes no process.
+    /// `None`: it is where it was put, or not below.
+    pub(crate) fn follow(cgroups: &Cgroups, init: i32) -> Result<Option<OwnedFd>, Error> {
+        let Some(dir) = cgroups.dirs.iter().find(|dir| dir.v2) else { return Ok(None) };
+        let membership = read(Path::new(&format!("/proc/{init}/cgroup")))?;
+        let own = membership.lines().find_map(|line| line.strip_prefix("0::/"));
+        let Some(path) = own.map(|own| dir.mount.join(own)) else { return Ok(None) };
+        if path == dir.path || !path.starts_with(&dir.path) {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(&path, flags, Mode::empty());
+        folder.map(Some).map_err(|e| Error::os("open cgroup", path.display(), e))
     }
 }

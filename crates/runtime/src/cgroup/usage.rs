@@ -2,6 +2,7 @@
 
 use super::control::with;
 use crate::Error;
+use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,10 +39,63 @@ pub struct Usage {
     pub io_bytes: Vec<(u64, u64, String, u64)>,
     /// (major, minor, operation, count).
     pub io_ops: Vec<(u64, u64, String, u64)>,
+    /// v2: lines of memory.events, as `high` and `max`: how often these limits were hit.
+    pub memory_events: Vec<(String, u64)>,
+    /// Forks that the limit of tasks refused.
+    pub pids_refused: u64,
+    /// Who waited: for the processor, for memory, for disks. v2, where the kernel has PSI.
+    pub pressure: [Option<Pressure>; 3],
+}
+
+/// Pressure stall information: shares of time in hundredths of a percent, over 10, 60 and 300 s, and µs in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Some task waited.
+    pub some: ([u32; 3], u64),
+    /// All tasks waited.
+    pub full: ([u32; 3], u64),
+}
+
+/// Files of [`Usage::pressure`].
+pub(super) const PRESSURE: [&str; 3] = ["cpu.pressure", "memory.pressure", "io.pressure"];
+
+/// Reads a pressure file; `None` where there is none, or PSI is off (EOPNOTSUPP).
+fn pressure(dir: &Path, file: &str) -> Result<Option<Pressure>, Error> {
+    match fs::read_to_string(dir.join(file)) {
+        Ok(text) => Ok(Some(parse_pressure(&text))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(None),
+        Err(e) => Err(Error::io("read cgroup", dir.join(file).display(), &e)),
+    }
+}
+
+/// `some avg10=0.12 avg60=0.00 avg300=0.00 total=1234` and the same of `full`.
+fn parse_pressure(text: &str) -> Pressure {
+    let line = |name: &str| {
+        let words = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let field = |key: &str| {
+            let mut fields = words.split(' ').filter_map(|word| word.split_once('='));
+            fields.find(|(k, _)| *k == key).map_or("", |(_, v)| v)
+        };
+        // two decimals, always
+        let share = |key| field(key).replace('.', "").parse().unwrap_or(0);
+        ([share("avg10"), share("avg60"), share("avg300")], number(field("total")))
+    };
+    Pressure { some: line("some "), full: line("full ") }
+}
+
+/// Bytes in use now.
+pub(super) fn memory_now(dirs: &[PathBuf]) -> Result<u64, Error> {
+    for file in ["memory.current", "memory.usage_in_bytes"] {
+        if let Some(dir) = with(dirs, file) {
+            return Ok(number(&text(dir, file)?));
+        }
+    }
+    Ok(0)
 }
 
 /// A file's text; empty if the kernel does not have it.
-fn text(dir: &Path, file: &str) -> Result<String, Error> {
+pub(super) fn text(dir: &Path, file: &str) -> Result<String, Error> {
     let path = dir.join(file);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text),
@@ -51,7 +105,7 @@ fn text(dir: &Path, file: &str) -> Result<String, Error> {
 }
 
 /// `max` and v1's page-rounded maximum are no limit.
-fn number(text: &str) -> u64 {
+pub(super) fn number(text: &str) -> u64 {
     match text.trim() {
         "" => 0,
         "max" => u64::MAX,
@@ -59,14 +113,14 @@ fn number(text: &str) -> u64 {
     }
 }
 
-fn pairs(text: &str) -> Vec<(String, u64)> {
+pub(super) fn pairs(text: &str) -> Vec<(String, u64)> {
     text.lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(key, value)| (key.to_owned(), number(value)))
         .collect()
 }
 
-fn value(pairs: &[(String, u64)], key: &str) -> u64 {
+pub(super) fn value(pairs: &[(String, u64)], key: &str) -> u64 {
     pairs.iter().find(|(k, _)| k == key).map_or(0, |(_, v)| *v)
 }
 
@@ -78,12 +132,14 @@ pub fn usage(dirs: &[PathBuf]) -> Result<Usage, Error> {
     let mut usage = Usage { memory_limit: u64::MAX, pids_limit: u64::MAX, ..Usage::default() };
     if let Some(dir) = with(dirs, "cgroup.controllers") {
         unified(dir, &mut usage)?;
-    } else {
+    }
+    if dirs.len() > 1 {
         hierarchies(dirs, &mut usage)?;
     }
     if let Some(dir) = with(dirs, "pids.current") {
         usage.pids = number(&text(dir, "pids.current")?);
         usage.pids_limit = number(&text(dir, "pids.max")?);
+        usage.pids_refused = value(&pairs(&text(dir, "pids.events")?), "max");
     }
     Ok(usage)
 }
@@ -104,6 +160,10 @@ fn unified(dir: &Path, usage: &mut Usage) -> Result<(), Error> {
     let events = pairs(&text(dir, "memory.events")?);
     usage.memory_failures = value(&events, "max");
     usage.oom_kills = value(&events, "oom_kill");
+    usage.memory_events = events;
+    for (slot, file) in usage.pressure.iter_mut().zip(PRESSURE) {
+        *slot = pressure(dir, file)?;
+    }
     for line in text(dir, "io.stat")?.lines() {
         let mut words = line.split(' ');
         let Some((major, minor)) = words.next().and_then(|d| d.split_once(':')) else { continue };
@@ -168,6 +228,10 @@ mod tests {
         assert_eq!(device_lines("8:0 Read 4096\n8:0 Total 4096\nTotal 8192\n").len(), 2);
         assert_eq!(number("9223372036854771712\n"), u64::MAX);
         assert_eq!(number("max\n"), u64::MAX);
+        let pressure = parse_pressure(
+            "some avg10=1.25 avg60=0.00 avg300=12.34 total=987\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n",
+        );
+        assert_eq!((pressure.some, pressure.full.1), (([125, 0, 1234], 987), 5));
         assert_eq!(value(&pairs("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), "oom_kill"), 3);
     }
 }

@@ -1,8 +1,8 @@
 //! The container's terminal: a pty of its own devpts.
 
-use super::mounts::{attach_checked, tree};
+use super::mounts::{Root, attach_checked, tree};
 use super::paths::{Missing, open_in, open_or_make};
-use super::{Done, Failure, Named};
+use super::{Done, Failure, Held, Named};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, OFlags, fstat, fstatfs, major, minor};
 use rustix::io::Errno;
@@ -29,12 +29,10 @@ fn genuine(place: BorrowedFd<'_>) -> Done<'static> {
 
 /// Opens a pair; master first. What is opened is checked to be a real ptmx of a devpts, whatever the image put there.
 pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (OwnedFd, OwnedFd)> {
-    // First without opening it, as opening a device or a FIFO does something; then again what was opened, which may be another.
+    // First without opening it, as opening a device does something; then again what was opened, which may be another.
     genuine(open_in(root, PTMX, OFlags::PATH).named(STEP, PTMX)?.as_fd())?;
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let master = open_in(root, PTMX, flags).named(STEP, PTMX)?;
+    let master = Held::into_inner(open_in(root, PTMX, OFlags::RDWR | OFlags::NOCTTY).named(STEP, PTMX)?);
     genuine(master.as_fd())?;
-    rustix::io::ioctl_fionbio(&master, false).named(STEP, PTMX)?;
     unlockpt(&master).named(STEP, PTMX)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).named(STEP, PTMX)?;
@@ -47,11 +45,11 @@ pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (Own
 }
 
 /// `/dev/console` is the terminal's slave, mounted by its descriptor.
-pub(super) fn mount_console(root: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Done<'static> {
+pub(super) fn mount_console(root: Root<'_>, slave: BorrowedFd<'_>) -> Done<'static> {
     const STEP: &str = "mount console";
     let path = c"/dev/console";
     let mount = tree(slave, c"", false).named(STEP, path.to_bytes())?;
-    let target = open_or_make(root, path, Missing::File).named(STEP, path.to_bytes())?;
+    let target = open_or_make(root.fd, path, Missing::File).named(STEP, path.to_bytes())?;
     attach_checked(STEP, root, path, target.as_fd(), mount.as_fd())
 }
 

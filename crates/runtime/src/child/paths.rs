@@ -1,6 +1,7 @@
 //! Paths inside the root: always openat2 with RESOLVE_IN_ROOT, made where absent. Buffers are on the stack.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use super::Held;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat_raw, statat};
 use rustix::io::{Errno, Result};
 use std::ffi::CStr;
@@ -52,14 +53,14 @@ impl Buffer {
 }
 
 /// Opens `path` below `root`, following links as inside a chroot.
-pub(super) fn open_in(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+pub(super) fn open_in(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Held> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let mut tries = 0;
     loop {
         match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // A rename elsewhere made the kernel unsure about `..`.
             Err(Errno::AGAIN) if tries < 128 => tries += 1,
-            other => return other,
+            other => return other.map(Held::new),
         }
     }
 }
@@ -74,14 +75,14 @@ pub(super) enum Missing {
 }
 
 /// [`open_in`] with `O_PATH`; what is missing is made. Links are followed inside the root even where they dangle.
-pub(super) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<OwnedFd> {
+pub(super) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<Held> {
     match open_in(root, path.to_bytes(), OFlags::PATH) {
         Err(Errno::NOENT) => make(root, path.to_bytes(), missing),
         other => other,
     }
 }
 
-fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<OwnedFd> {
+fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<Held> {
     let (mut done, mut rest) = (Buffer::new(), Buffer::new());
     rest.set([path, b""])?;
     let mut links = 0;
@@ -100,7 +101,7 @@ fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<OwnedFd> 
             b".." => done.pop(),
             _ => {
                 let parent = open_in(root, done.or_dot(), OFlags::PATH | OFlags::DIRECTORY)?;
-                match statat(&parent, part, AtFlags::SYMLINK_NOFOLLOW) {
+                match statat(parent.as_fd(), part, AtFlags::SYMLINK_NOFOLLOW) {
                     Err(Errno::NOENT) => {
                         create(parent.as_fd(), part, if last { missing } else { Missing::Folder })?;
                         done.push(part)?;
@@ -112,7 +113,7 @@ fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<OwnedFd> 
                             return Err(Errno::LOOP);
                         }
                         let mut target = [MaybeUninit::uninit(); 4096];
-                        let (target, _) = readlinkat_raw(&parent, part, &mut target)?;
+                        let (target, _) = readlinkat_raw(parent.as_fd(), part, &mut target)?;
                         if target.first() == Some(&b'/') {
                             done = Buffer::new();
                         }
@@ -146,8 +147,8 @@ fn create(parent: BorrowedFd<'_>, name: &[u8], missing: Missing) -> Result<()> {
     }
 }
 
-/// Splits `/dev/pts/x` into a made parent folder and the name.
-pub(super) fn parent_of<'p>(root: BorrowedFd<'_>, path: &'p CStr) -> Result<(OwnedFd, &'p [u8])> {
+/// Splits `/dev/pts/x` into its folder and the name.
+pub(super) fn split(path: &CStr) -> Result<(&[u8], &[u8])> {
     let bytes = path.to_bytes();
     let cut = bytes.iter().rposition(|&b| b == b'/').ok_or(Errno::INVAL)?;
     let (folder, name) = bytes.split_at(cut);
@@ -155,10 +156,13 @@ pub(super) fn parent_of<'p>(root: BorrowedFd<'_>, path: &'p CStr) -> Result<(Own
     if name.is_empty() || name == b"." || name == b".." {
         return Err(Errno::INVAL);
     }
-    let folder = if folder.is_empty() { b"/" } else { folder };
-    let opened = match open_in(root, folder, OFlags::PATH | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => make(root, folder, Missing::Folder)?,
-        other => other?,
-    };
-    Ok((opened, name))
+    Ok((if folder.is_empty() { b"/" } else { folder }, name))
+}
+
+/// A folder, made where it is missing.
+pub(super) fn folder(root: BorrowedFd<'_>, path: &[u8]) -> Result<Held> {
+    match open_in(root, path, OFlags::PATH | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => make(root, path, Missing::Folder),
+        other => other,
+    }
 }

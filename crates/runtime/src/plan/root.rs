@@ -1,12 +1,17 @@
 //! The steps that make the container's view of the file system.
 
 use super::{Body, Options, RootFs, cgroups, mounts, text};
-use crate::step::{Overlay, Step};
+use crate::step::{Attributes, Device, Overlay, Step, Tree};
 use crate::{Error, Host};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
 use dhow_sys::mount::{attr, propagation};
 use std::path::Path;
+
+/// Kinds of nodes, as in a mode.
+const CHARACTER: u32 = 0o020_000;
+const BLOCK: u32 = 0o060_000;
+const FIFO: u32 = 0o010_000;
 
 /// Character devices every container has: path, major, minor.
 const NODES: [(&str, u32, u32); 6] = [
@@ -43,19 +48,21 @@ pub(super) fn steps(
         }
         kind => kind,
     };
-    body.steps.push(Step::Detach { shared: kind == Some(propagation::SHARED) });
+    let joined = body.joins.iter().any(|join| join.flag == new::MOUNT);
+    if !joined {
+        body.steps.push(Step::Detach { shared: kind == Some(propagation::SHARED) });
+    }
     if body.namespaces & new::CGROUP != 0 {
         body.steps.push(Step::CgroupNamespace {});
     }
-    source(spec, options, host, body)?;
-    let mut late = Vec::new();
-    let devices_after = last_mount(spec, "/dev");
-    let terminal_after = last_mount(spec, "/dev/pts");
+    source(spec, options, host, joined, body)?;
+    let (mut late, compiler) = (Vec::new(), mounts::Compiler { linux, options, place, host });
+    let (devices_after, terminal_after) = (last_mount(spec, "/dev"), last_mount(spec, "/dev/pts"));
     if devices_after.is_none() {
         devices(spec, linux, body)?;
     }
     for (index, mount) in spec.mounts.iter().enumerate() {
-        let step = mounts::compile(mount, place, host, &mut late)?;
+        let step = compiler.mount(mount, body, &mut late)?;
         body.steps.push(step);
         // Before anything else is mounted: an image whose /data is a link to /dev would lead a volume for it there, and these into the volume.
         if Some(index) == devices_after {
@@ -69,31 +76,35 @@ pub(super) fn steps(
         terminal(body);
     }
     for device in linux.devices.iter().filter(|device| !in_dev(device)) {
-        body.steps.push(node(device)?);
+        let step = asked(device)?;
+        node(body, step);
     }
     if let Some(init) = &options.init {
         body.steps.push(Step::Bind {
             source: text("init", init.to_string_lossy())?,
             target: c"/sbin/docker-init".to_owned(),
             recursive: false,
-            set: attr::RDONLY,
-            clear: 0,
-            recursive_set: 0,
-            propagation: propagation::PRIVATE,
+            attributes: Attributes {
+                set: attr::RDONLY,
+                propagation: propagation::PRIVATE,
+                ..Attributes::default()
+            },
         });
     }
     if options.make_cwd {
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
-    sysctls(linux, body)?;
-    if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
-        namespaced(body, new::UTS, "hostname", "uts")?;
-        body.steps.push(Step::Hostname { name: text("hostname", name)? });
+    names(spec, body)?;
+    if let Some(hooks) = &body.hooks {
+        if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+            body.steps.push(Step::RuntimeHooks {});
+        }
+        if !hooks.create_container.is_empty() {
+            body.steps.push(Step::ContainerHooks {});
+        }
     }
-    if let Some(name) = spec.domainname.as_ref().filter(|name| !name.is_empty()) {
-        namespaced(body, new::UTS, "domainname", "uts")?;
-        body.steps.push(Step::Domainname { name: text("domainname", name)? });
-    }
+    // Interfaces that hooks bring in are there now.
+    sysctls(spec, linux, body)?;
     for path in &linux.masked_paths {
         body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
     }
@@ -104,7 +115,11 @@ pub(super) fn steps(
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         body.steps.push(Step::ReadOnlyRoot {});
     }
-    body.steps.push(Step::Pivot {});
+    body.steps.push(match (joined, options.no_pivot) {
+        (false, false) => Step::Pivot {},
+        // Other processes have their root in a namespace that is joined: it stays.
+        (joined, _) => Step::Chroot { hide: !joined },
+    });
     if let Some(flags) = kind {
         body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
     }
@@ -122,15 +137,39 @@ fn terminal(body: &mut Body) {
     }
 }
 
+fn names(spec: &spec::Spec, body: &mut Body) -> Result<(), Error> {
+    if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
+        namespaced(body, new::UTS, "hostname", "uts")?;
+        body.steps.push(Step::Hostname { name: text("hostname", name)? });
+    }
+    if let Some(name) = spec.domainname.as_ref().filter(|name| !name.is_empty()) {
+        namespaced(body, new::UTS, "domainname", "uts")?;
+        body.steps.push(Step::Domainname { name: text("domainname", name)? });
+    }
+    Ok(())
+}
+
 /// The root itself.
-fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) -> Result<(), Error> {
+fn source(
+    spec: &spec::Spec,
+    options: &Options,
+    host: &Host,
+    joined: bool,
+    body: &mut Body,
+) -> Result<(), Error> {
     match &options.rootfs {
         RootFs::Path => {
             let path = spec.root.as_ref().map(|root| root.path.as_str()).unwrap_or_default();
-            if !path.starts_with('/') {
-                return Err(Error::invalid("root.path", "must be absolute"));
-            }
-            body.steps.push(Step::BindRoot { path: text("root.path", path)? });
+            let path = options.outside("root.path", path)?;
+            // Hooks look for the container's files where the specification says that they are.
+            let in_place = joined || body.hooks.is_some();
+            let step = if body.in_userns && !joined {
+                let tree = mounts::tree(body, path.clone(), true, &Attributes::default());
+                Step::TreeRoot { tree, path: in_place.then_some(path), shared: true }
+            } else {
+                Step::BindRoot { path, in_place }
+            };
+            body.steps.push(step);
         }
         RootFs::Overlay { lowers, upper, work, volatile } => {
             let path = |path: &Path| text("rootfs", path.to_string_lossy());
@@ -143,9 +182,20 @@ fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) ->
                 top: lowers.first().cloned(),
                 volatile: *volatile,
             });
+            if body.in_userns && host.kernel < (6, 8) {
+                let detail = "an overlay in a user namespace needs Linux 6.8";
+                return Err(Error::invalid("rootfs", detail));
+            }
             let step = if host.kernel >= (6, 8) {
                 let lowers = lowers.iter().map(|lower| path(lower)).collect::<Result<_, _>>()?;
-                Step::Overlay { lowers, upper: path(upper)?, work: path(work)?, volatile: *volatile }
+                let (upper, work, volatile) = (path(upper)?, path(work)?, *volatile);
+                if body.in_userns {
+                    body.trees.push(Tree::Overlay { lowers, upper, work, volatile });
+                    let tree = u32::try_from(body.trees.len() - 1).unwrap_or(u32::MAX);
+                    Step::TreeRoot { tree, path: None, shared: false }
+                } else {
+                    Step::Overlay { lowers, upper, work, volatile }
+                }
             } else {
                 Step::OverlayClassic { upper: path(upper)?, data: classic(lowers, upper, work, *volatile)? }
             };
@@ -202,11 +252,12 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
     for (path, major, minor) in NODES {
         if !linux.devices.iter().any(|device| device.path == path) {
             let path = text("devices", path)?;
-            body.steps.push(Step::Node { path, kind: 0o020_000, mode: 0o666, major, minor, uid: 0, gid: 0 });
+            node(body, Step::Node { path, kind: CHARACTER, mode: 0o666, major, minor, uid: 0, gid: 0 });
         }
     }
     for device in linux.devices.iter().filter(|device| in_dev(device)) {
-        body.steps.push(node(device)?);
+        let step = asked(device)?;
+        node(body, step);
     }
     for (path, to, only_if) in LINKS {
         let only_if = only_if.map(|path| text("devices", path)).transpose()?;
@@ -219,12 +270,13 @@ fn in_dev(device: &spec::Device) -> bool {
     device.path.starts_with("/dev/")
 }
 
-fn node(device: &spec::Device) -> Result<Step, Error> {
+/// A node that the specification asks for.
+fn asked(device: &spec::Device) -> Result<Step, Error> {
     let field = format!("linux.devices {}", device.path);
     let kind = match device.kind.as_str() {
-        "c" | "u" => 0o020_000,
-        "b" => 0o060_000,
-        "p" => 0o010_000,
+        "c" | "u" => CHARACTER,
+        "b" => BLOCK,
+        "p" => FIFO,
         other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
     };
     let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
@@ -242,6 +294,20 @@ fn node(device: &spec::Device) -> Result<Step, Error> {
     })
 }
 
+/// A node is made; in a user namespace, where the kernel makes no devices, the host's of the same name and number is bound.
+fn node(body: &mut Body, step: Step) {
+    match step {
+        Step::Node { path, kind, major, minor, .. } if body.in_userns && kind != FIFO => {
+            let tree = mounts::tree(body, path.clone(), false, &Attributes::default());
+            if let Some(Tree::Path { device, .. }) = body.trees.last_mut() {
+                *device = Some(Device { kind, major, minor });
+            }
+            body.steps.push(Step::Attach { tree, source: path.clone(), target: path });
+        }
+        step => body.steps.push(step),
+    }
+}
+
 /// Refuses what would change the host.
 fn namespaced(body: &Body, flag: u64, field: &str, kind: &str) -> Result<(), Error> {
     let own = body.namespaces & flag != 0
@@ -256,7 +322,7 @@ fn namespaced(body: &Body, flag: u64, field: &str, kind: &str) -> Result<(), Err
     ))
 }
 
-fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
+fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -269,23 +335,41 @@ fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
     ];
     for (key, value) in &linux.sysctl {
         let field = format!("linux.sysctl {key}");
-        let name = key.replace('/', ".");
-        let (flag, kind) = if name.starts_with("net.") {
+        // As sysctl(8): whichever of `.` and `/` comes first separates, and the other is part of a name (`net.ipv4.conf.eth0/1.mtu`).
+        let slashes = key.find(['.', '/']).is_some_and(|at| key.get(at..=at) == Some("/"));
+        let swapped = |c: char| {
+            if c == '.' {
+                '/'
+            } else if c == '/' {
+                '.'
+            } else {
+                c
+            }
+        };
+        let path = if slashes { key.clone() } else { key.chars().map(swapped).collect() };
+        let name = path.replace('/', ".");
+        let (flag, kind) = if path.starts_with("net/") {
             (new::NET, "network")
-        } else if IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {
+        } else if IPC.contains(&name.as_str()) || path.starts_with("fs/mqueue/") {
             (new::IPC, "ipc")
-        } else if name == "kernel.hostname" || name == "kernel.domainname" {
+        } else if name == "kernel.domainname" {
             (new::UTS, "uts")
+        } else if name == "kernel.hostname" {
+            return Err(Error::invalid(field, "conflicts with hostname"));
         } else {
             return Err(Error::invalid(field, "is not namespaced: it would change the host"));
         };
         namespaced(body, flag, &field, kind)?;
-        let path = if key.contains('/') { key.clone() } else { key.replace('.', "/") };
         if path.split('/').any(|part| part.is_empty() || part == "..") {
             return Err(Error::invalid(field, "is no sysctl"));
         }
-        let path = text(&field, format!("/proc/sys/{path}"))?;
-        body.steps.push(Step::Sysctl { path, value: text(&field, value)? });
+        let value = text(&field, value)?;
+        if flag != new::UTS {
+            body.steps.push(Step::Sysctl { path: text(&field, format!("/proc/sys/{path}"))?, value });
+        } else if spec.domainname.as_ref().is_none_or(String::is_empty) {
+            // By the call, as the file is the host's root's alone. The specification's own field has the last word.
+            body.steps.push(Step::Domainname { name: value });
+        }
     }
     Ok(())
 }

@@ -127,7 +127,8 @@ fn masks_and_read_only() {
     }
     b.process().args = words(&["probe", "ls", "/sys/firmware", "/proc/acpi"]);
     assert!(b.run().unwrap().out.starts_with('\n'));
-    for path in ["/file", "/proc/sys/kernel/hostname", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
+    let limit = if b.host.cgroup_v2() { "memory.max" } else { "memory/memory.limit_in_bytes" };
+    for path in ["/file", "/proc/sys/kernel/hostname", &format!("/sys/fs/cgroup/{limit}")] {
         b.process().args = words(&["probe", "write", path, "1"]);
         assert_eq!(b.run().unwrap().out, "30\n", "{path}");
     }
@@ -300,7 +301,8 @@ fn failure_leaves_nothing() {
     b.spec.mounts.pop();
     b.linux().resources.as_mut().unwrap().cpu = Some(spec::Cpu { quota: Some(1), ..Default::default() });
     let error = b.run().err().unwrap();
-    assert!(error.object.ends_with("cpu.cfs_quota_us"), "{error}");
+    let file = if b.host.cgroup_v2() { "cpu.max" } else { "cpu.cfs_quota_us" };
+    assert!(error.object.ends_with(file), "{error}");
     assert!(!b.dir.join("upper").exists() && !b.dir.join("work").exists());
     assert_eq!(before, fs::read_to_string("/proc/self/mountinfo").unwrap());
     b.done();

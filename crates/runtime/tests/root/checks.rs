@@ -1,6 +1,6 @@
 //! What the contained program tries that it must not be able to do. It prints what worked.
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,22 +26,38 @@ fn masks(paths: &[String]) {
         let whole = whole.filter(|line| line.split(' ').nth(3) == Some("/"));
         whole.filter_map(|line| line.split(' ').nth(4).map(str::to_owned)).collect()
     };
-    for (top, kind) in [("/proc/", "proc"), ("/sys/", "sysfs")] {
-        for (place, path) in found(kind)
-            .iter()
-            .flat_map(|place| paths.iter().filter_map(move |p| Some((place.clone(), p.strip_prefix(top)?))))
-        {
-            let path = format!("{place}/{path}");
-            let Ok(stat) = stat(path.as_str()) else { continue };
-            let hidden = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::CharacterDevice => stat.st_rdev == rustix::fs::makedev(1, 3),
-                FileType::Directory => fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none()),
-                _ => false,
-            };
-            if !hidden {
-                println!("open {path}");
+    for (top, kind, magic) in [("/proc/", "proc", 0x9fa0), ("/sys/", "sysfs", 0x6265_6572)] {
+        for place in found(kind) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            // The neighbour may have put something else there by now.
+            let Ok(mount) = rustix::fs::open(&place, flags, Mode::empty()) else { continue };
+            if rustix::fs::fstatfs(&mount).map(|fs| i64::from(fs.f_type)) != Ok(magic) {
+                continue;
+            }
+            println!("looked at {kind}");
+            for path in paths.iter().filter_map(|path| path.strip_prefix(top)) {
+                if !hidden(&mount, path) {
+                    println!("open {place}/{path}");
+                }
             }
         }
+    }
+}
+
+fn hidden(mount: &rustix::fd::OwnedFd, path: &str) -> bool {
+    let Ok(file) = rustix::fs::openat(mount, path, OFlags::PATH, Mode::empty()) else { return true };
+    let stat = rustix::fs::fstat(&file).unwrap();
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice => stat.st_rdev == rustix::fs::makedev(1, 3),
+        FileType::Directory => {
+            let folder =
+                rustix::fs::openat(mount, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+            let mut entries = rustix::fs::RawDir::new(folder, &mut buffer);
+            // `.` and `..` alone.
+            std::iter::from_fn(|| entries.next().map(|entry| entry.is_ok())).count() == 2
+        }
+        _ => false,
     }
 }
 

@@ -123,24 +123,27 @@ fn devices() {
     }
 }
 
-/// A file of the host's own /proc mounted over the one that is to be written (CVE-2025-52881): it has the right file system, and is another.
-/// Seen to fail without RESOLVE_NO_XDEV: the name of the container is written instead, and nobody is told.
+/// A folder of the host's own /proc, or another, mounted over the one that is to be written to (CVE-2025-52881): the first has the right file
+/// system, and is another. Seen to fail without RESOLVE_NO_XDEV: a file of `kernel` or of the fake is written instead, and nobody is told.
 fn redirected() {
     let mut b = Box::new(&["probe", "exit", "0"]);
     let fake = b.dir.join("fake");
-    fs::write(&fake, "before").unwrap();
+    fs::create_dir(&fake).unwrap();
+    fs::write(fake.join("domainname"), "before").unwrap();
     unshare(new::MOUNT).unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
-    let (sysctl, other) = ("/proc/sys/kernel/domainname", "/proc/sys/kernel/hostname");
-    b.linux().sysctl.insert("kernel.domainname".to_owned(), "led.astray".to_owned());
+    let sysctl = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    b.linux().sysctl.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "7".to_owned());
     b.process().args = words(&["probe", "cat", sysctl]);
-    assert_eq!(b.run().unwrap().out, "led.astray\n");
-    for source in [other, fake.to_str().unwrap()] {
-        mount_bind(source, sysctl).unwrap();
+    assert_eq!(b.run().unwrap().out, "7\n");
+    b.linux().sysctl.clear();
+    b.linux().sysctl.insert("net.domainname".to_owned(), "led.astray".to_owned());
+    for source in ["/proc/sys/kernel", fake.to_str().unwrap()] {
+        mount_bind(source, "/proc/sys/net").unwrap();
         let error = b.run().err().unwrap();
-        assert_eq!((error.step.as_str(), error.object.as_str()), ("sysctl", sysctl), "{error}");
-        assert_eq!(fs::read_to_string(&fake).unwrap(), "before");
-        rustix::mount::unmount(sysctl, rustix::mount::UnmountFlags::empty()).unwrap();
+        assert_eq!((error.step.as_str(), error.errno), ("sysctl", 18), "{error}");
+        assert_eq!(fs::read_to_string(fake.join("domainname")).unwrap(), "before");
+        rustix::mount::unmount("/proc/sys/net", rustix::mount::UnmountFlags::empty()).unwrap();
     }
     b.done();
 }

@@ -6,9 +6,13 @@ mod agent;
 mod cases;
 mod checks;
 mod fixture;
+mod hooks;
 mod hostile;
+mod ids;
 mod leaks;
+mod mounts;
 mod probe;
+mod process;
 mod swaps;
 
 use std::process::{Command, ExitCode};
@@ -16,7 +20,17 @@ use std::process::{Command, ExitCode};
 /// Name and case.
 pub(crate) type Cases = &'static [(&'static str, fn())];
 
-const ALL: &[Cases] = &[cases::CASES, agent::CASES, hostile::CASES, leaks::CASES, swaps::CASES];
+const ALL: &[Cases] = &[
+    cases::CASES,
+    ids::CASES,
+    hooks::CASES,
+    mounts::CASES,
+    process::CASES,
+    agent::CASES,
+    hostile::CASES,
+    leaks::CASES,
+    swaps::CASES,
+];
 
 fn all() -> impl Iterator<Item = &'static (&'static str, fn())> {
     ALL.iter().copied().flatten()

@@ -13,9 +13,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio as Streams};
+use std::time::{Duration, Instant};
 
 pub(crate) const CASES: crate::Cases = &[
+    ("root_the_probe_sees_what_is_unmasked", unmasked),
     ("root_a_swapping_neighbour_of_the_root", shared_root),
+    ("root_a_swapping_neighbour_of_proc", shared_proc),
     ("root_a_swapping_neighbour_of_dev", shared_dev),
     ("root_a_swapping_neighbour_of_a_volume", shared_volume),
 ];
@@ -25,15 +28,33 @@ pub(crate) fn starts() -> usize {
     std::env::var("DHOW_STARTS").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
-/// The neighbour: exchanges the pairs, from words `folder one other one other …`, until it is killed.
+/// The neighbour: exchanges the pairs, from words `pause folder one other one other …`, until it is killed. With a pause (µs at most) each is
+/// exchanged for a tenth of it, and then left alone for a while: so more starts come far enough to be hit late.
 pub(crate) fn neighbour(words: &[String]) -> ! {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
-    let folder = open(words[0].as_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let pause: u32 = words[0].parse().unwrap();
+    let folder = open(words[1].as_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let exchange = |pair: &[String]| {
+        let (one, other) = (pair[0].as_str(), pair[1].as_str());
+        // One may be missing until a start makes it.
+        renameat_with(&folder, one, &folder, other, RenameFlags::EXCHANGE).unwrap_or_default();
+    };
+    let wait = |time: u32| {
+        let until = Instant::now() + Duration::from_micros(time.into());
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    };
+    let mut random = 1u32;
     loop {
-        for pair in words[1..].chunks_exact(2) {
-            let (one, other) = (pair[0].as_str(), pair[1].as_str());
-            // One may be missing until a start makes it.
-            renameat_with(&folder, one, &folder, other, RenameFlags::EXCHANGE).unwrap_or_default();
+        for pair in words[2..].chunks_exact(2) {
+            exchange(pair);
+            if pause > 0 {
+                wait(pause / 10);
+                exchange(pair);
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                wait((random >> 8) % pause);
+            }
         }
     }
 }
@@ -41,10 +62,10 @@ pub(crate) fn neighbour(words: &[String]) -> ! {
 struct Neighbour(Child);
 
 impl Neighbour {
-    fn of(folder: &Path, pairs: &[&str]) -> Self {
+    fn of(pause: u32, folder: &Path, pairs: &[&str]) -> Self {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
-        command.arg("--swap").arg(folder).args(pairs).stdout(Streams::null());
+        command.arg("--swap").arg(pause.to_string()).arg(folder).args(pairs).stdout(Streams::null());
         Self(command.spawn().unwrap())
     }
 }
@@ -56,22 +77,26 @@ impl Drop for Neighbour {
     }
 }
 
-/// What of the host a start could have changed: the null device, the list of /dev, the mounts.
-fn host() -> (u64, u32, usize, String) {
-    let null = fs::metadata("/dev/null").unwrap();
-    let count = fs::read_dir("/dev").unwrap().count();
-    (null.rdev(), null.mode(), count, fs::read_to_string("/proc/self/mountinfo").unwrap())
+/// What of the host a start could have changed: its devices, and mounts of ours or on the canary.
+fn host(b: &Box) -> (Vec<(u64, u32)>, Vec<String>) {
+    let devices = ["null", "zero", "full", "random", "tty", "ptmx", "console", "shm", "pts", "fd"];
+    let stat =
+        |name| fs::symlink_metadata(Path::new("/dev").join(name)).map_or((0, 0), |m| (m.rdev(), m.mode()));
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let ours = |line: &&str| line.contains(&b.name) || line.contains("dhow-canary");
+    (devices.map(stat).to_vec(), table.lines().filter(ours).map(str::to_owned).collect())
 }
 
 /// Starts `b` again and again beside the neighbour; some must work.
-fn race(b: &Box, canary: &Canary, folder: &Path, pairs: &[&str]) {
-    let before = host();
-    let _neighbour = Neighbour::of(folder, pairs);
-    let (mut worked, mut refused) = (0, 0);
+fn race(b: &Box, canary: &Canary, pause: u32, folder: &Path, pairs: &[&str]) {
+    let before = host(b);
+    let _neighbour = Neighbour::of(pause, folder, pairs);
+    let (mut worked, mut refused, mut looked) = (0, 0, 0);
     for round in 0..starts() {
         match attempt(b) {
             Ok(out) => {
                 worked += 1;
+                looked += usize::from(out.contains("looked at proc"));
                 assert!(!out.contains("open"), "round {round}: {out}");
             }
             Err(error) => {
@@ -81,9 +106,9 @@ fn race(b: &Box, canary: &Canary, folder: &Path, pairs: &[&str]) {
         }
         canary.untouched(&format!("round {round}"));
     }
-    println!("    {worked} started, {refused} refused");
+    println!("    {worked} started, {looked} found their /proc, {refused} refused");
     assert!(worked > 0 || starts() < 20, "nothing ever started");
-    assert_eq!(before, host());
+    assert_eq!(before, host(b));
 }
 
 fn attempt(b: &Box) -> Result<String, dhow_runtime::Error> {
@@ -115,6 +140,16 @@ fn on_folder() -> (Box, Canary) {
     (b, Canary::new())
 }
 
+/// What the others rely on: without masks the probe says so.
+fn unmasked() {
+    let (mut b, canary) = on_folder();
+    b.linux().masked_paths.clear();
+    let out = b.run().unwrap().out;
+    assert!(out.contains("open /proc/keys\n") && out.contains("open /sys/firmware\n"), "{out}");
+    drop(canary);
+    b.done();
+}
+
 fn shared_root() {
     let (mut b, canary) = on_folder();
     let root = b.dir.join("lower");
@@ -132,7 +167,22 @@ fn shared_root() {
         symlink(target, root.join(link)).unwrap();
         pairs.extend([name, link.as_str()]);
     }
-    race(&b, &canary, &root, &pairs);
+    race(&b, &canary, 0, &root, &pairs);
+    b.done();
+}
+
+/// Only what the masks are in. Seen to fail when they are looked up from the root (`open /proc/keys` within fifty starts): a mask whose path is not there
+/// is none, and for a moment it is not there.
+fn shared_proc() {
+    let (b, canary) = on_folder();
+    let root = b.dir.join("lower");
+    let mut pairs = Vec::new();
+    for (name, link) in [("proc", "proc.link"), ("sys", "sys.link")] {
+        fs::create_dir(root.join(name)).unwrap();
+        symlink(&canary.0, root.join(link)).unwrap();
+        pairs.extend([name, link]);
+    }
+    race(&b, &canary, 500, &root, &pairs);
     b.done();
 }
 
@@ -149,7 +199,7 @@ fn shared_dev() {
     symlink(canary.0.join("file"), dev.join("null.link")).unwrap();
     symlink(canary.0.join("new"), dev.join("console.link")).unwrap();
     let pairs = ["pts", "fake", "null", "null.link", "console", "console.link", "zero", "null.link"];
-    race(&b, &canary, &dev, &pairs);
+    race(&b, &canary, 0, &dev, &pairs);
     b.done();
 }
 
@@ -176,6 +226,6 @@ fn shared_volume() {
     b.spec.mounts.push(mount("/data/file", "bind", file.to_str().unwrap(), &["bind", "ro"]));
     b.process().cwd = "/data/sub/work".to_owned();
     let pairs = ["sub", "sub.host", "file", "file.link", "sub", "sub.proc"];
-    race(&b, &canary, &volume, &pairs);
+    race(&b, &canary, 0, &volume, &pairs);
     b.done();
 }

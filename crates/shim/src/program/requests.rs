@@ -111,7 +111,7 @@ impl Shim {
             self.processes.first_mut().filter(|first| first.target == Target::Init && !first.started);
         let process = process.ok_or_else(|| failure("start", "container", Errno::INVAL))?;
         // The container's own counter, before its program can do anything.
-        self.oom_kills = runtime::usage(&self.cgroups).map_or(0, |usage| usage.oom_kills);
+        self.oom_kills = runtime::oom_kills(&self.cgroups);
         match process.go() {
             Ok(()) => Ok(Event::Started { seq, pid: process.pid() }),
             Err(error) => {

@@ -128,7 +128,7 @@ impl Shim {
         let Self { processes, cgroups, oom_kills, buffer, .. } = self;
         let Some(process) = processes.get_mut(index) else { return };
         let is_init = process.target == Target::Init;
-        let struck = || runtime::usage(cgroups).is_ok_and(|usage| usage.oom_kills > *oom_kills);
+        let struck = || runtime::oom_kills(cgroups) > *oom_kills;
         let oom = |code: i32| (is_init || code == 137) && struck();
         if !process.reap(oom, buffer) {
             return;

@@ -57,13 +57,13 @@ impl Streams {
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
         let (stdin_end, stdin) = if config.stdin {
             let (end, stdin) = pipe()?;
-            set_nonblocking(&stdin)?;
+            rustix::fs::fcntl_setfl(&stdin, OFlags::NONBLOCK)?;
             (end, Some(stdin))
         } else {
             (rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
         };
-        set_nonblocking(&stdout)?;
-        set_nonblocking(&stderr)?;
+        rustix::fs::fcntl_setfl(&stdout, OFlags::NONBLOCK)?;
+        rustix::fs::fcntl_setfl(&stderr, OFlags::NONBLOCK)?;
         let (stdin_once, output) = (config.stdin_once, [Some(stdout), Some(stderr)]);
         let streams = Self { stdin_once, stdin, output, log, ..Self::default() };
         Ok((streams, Ends([stdin_end, stdout_end, stderr_end])))

@@ -217,7 +217,7 @@ fn a_client_that_never_reads_is_dropped() {
     let reader = std::thread::spawn(move || reads.frames().0.len());
     // Its queue fills, the container waits for it, ten seconds go by without one byte read: then things go on without it.
     container.exit_within(&Target::Init, 60);
-    assert!((9..40).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert!((9..60).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     assert_eq!(
         reader.join().unwrap(),
         (0..3_000_000).map(|n: u32| format!("line {n}\n").len()).sum::<usize>()

@@ -108,8 +108,11 @@ impl Running {
         let (_, nothing) = tokio::sync::mpsc::unbounded_channel::<Notice>();
         let mut notices = std::mem::replace(&mut self.notices, nothing);
         keeper.cleanup = Some(tokio::spawn(async move {
-            launch::dismiss(&live.link, &mut notices, dir).await;
+            let clean = launch::dismiss(&live.link, &mut notices, dir).await;
             drop(live);
+            if clean {
+                return;
+            }
             let removed = blocking::run(move || {
                 dhow_runtime::remove_cgroups(&cgroups).map_err(|failures| {
                     let text: Vec<String> = failures.iter().map(crate::error::runtime_sentence).collect();

@@ -184,7 +184,7 @@ pub(super) async fn update(
     let mut warnings = Vec::new();
     if let Some(wanted) = resources {
         spec.host.resources = merge(&spec.host.resources, wanted);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = crate::system::cores();
         warnings = limits::check(&mut spec.host.resources, cores)?;
     }
     if let Some(restart) = restart {

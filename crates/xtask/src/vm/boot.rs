@@ -1,0 +1,123 @@
+//! Running the machine: its console is printed as it comes, and its last line tells how the tests ended.
+
+use super::disk::Disk;
+use crate::shell::{say, step};
+use anyhow::{Context as _, bail};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+/// For everything.
+const LIMIT: Duration = Duration::from_secs(40 * 60);
+/// A machine that runs says something within that time.
+const FIRST_WORD: Duration = Duration::from_secs(20);
+const VERDICT: &str = "dhow-vm: ";
+
+/// Boots and runs the tests; an error if one failed or the machine died.
+pub(super) fn run(disk: &Disk, freight: &Path, systemd: bool) -> anyhow::Result<()> {
+    // /dev/kvm may be there and not work: nested, half supported
+    if Path::new("/dev/kvm").exists() {
+        if let Some(verdict) =
+            step("booting with KVM", || Machine::start("kvm", disk, freight, systemd)?.watch())?
+        {
+            return judge(&verdict);
+        }
+        say("   KVM does not work here: emulating");
+    }
+    let verdict = step("booting", || Machine::start("tcg,thread=multi", disk, freight, systemd)?.watch())?;
+    judge(&verdict.context("qemu said nothing: it cannot boot the machine here")?)
+}
+
+fn judge(verdict: &str) -> anyhow::Result<()> {
+    if verdict == "passed" { Ok(()) } else { bail!("in the machine: {verdict}") }
+}
+
+/// A qemu of ours; dropping it ends it.
+struct Machine {
+    qemu: Child,
+    lines: Receiver<String>,
+}
+
+impl Machine {
+    fn start(accelerator: &str, disk: &Disk, freight: &Path, systemd: bool) -> anyhow::Result<Self> {
+        let drive = |id: &str, path: &Path, more: &str| {
+            let path = path.display();
+            [
+                "-drive".to_owned(),
+                format!("if=none,id={id},format=raw,file={path},{more}"),
+                "-device".to_owned(),
+                format!("nvme,drive={id},serial={id}"),
+            ]
+        };
+        let first = if systemd { "systemd" } else { "tests" };
+        // setpriv: qemu dies with us, also when we are killed
+        let mut qemu = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", accelerator])
+            .args(["-cpu", if accelerator == "kvm" { "host" } else { "max" }, "-smp", "2", "-m", "3072"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"])
+            // writes go to a file that nobody sees and that ends with qemu
+            .args(drive("root", &disk.image, "snapshot=on,cache=unsafe"))
+            .args(drive("freight", freight, "readonly=on"))
+            .arg("-kernel")
+            .arg(&disk.kernel)
+            .args([
+                "-append",
+                &format!(
+                    "console=ttyS0 loglevel=3 panic=-1 root=/dev/nvme0n1 init=/sbin/dhow-init dhow={first}"
+                ),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("starting qemu")?;
+        let console = qemu.stdout.take().context("qemu without a console")?;
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { qemu, lines })
+    }
+
+    /// Prints what the machine says until it ends; its verdict, or none if it never said anything.
+    fn watch(self) -> anyhow::Result<Option<String>> {
+        let end = Instant::now() + LIMIT;
+        let (mut verdict, mut wait, mut spoke) = (None, FIRST_WORD, false);
+        loop {
+            match self.lines.recv_timeout(wait) {
+                Ok(line) => {
+                    if let Some(word) = line.strip_prefix(VERDICT) {
+                        verdict = Some(word.to_owned());
+                    }
+                    say(&line);
+                    spoke = true;
+                    wait = end.saturating_duration_since(Instant::now());
+                }
+                Err(_) if !spoke => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("the machine has not ended after {} s", LIMIT.as_secs())
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return verdict.context("the machine died before its verdict").map(Some);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // it may have ended by itself
+        drop(self.qemu.kill());
+        drop(self.qemu.wait());
+    }
+}

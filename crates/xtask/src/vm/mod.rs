@@ -1,0 +1,69 @@
+//! `cargo xtask vm`: the root tests in a machine of their own, under Debian's cloud kernel with cgroup v2 alone.
+//!
+//! qemu boots a disk that mmdebstrap made (made once, kept beside the build). A second disk is a plain tar of the tests, which are
+//! static programs, at the paths they were built for. The serial console is the output; its last line is the verdict.
+
+mod boot;
+mod disk;
+mod freight;
+
+use crate::{
+    install::{self, Need},
+    shell,
+};
+use anyhow::bail;
+
+/// To boot.
+const MACHINE: &[Need] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("mke2fs", "e2fsprogs"),
+    ("setpriv", "util-linux"),
+    ("strip", "binutils"),
+];
+
+/// Crates whose root tests are run when none is named.
+const CRATES: &[&str] = &["runtime", "shim", "net"];
+
+/// What was asked for.
+struct Wanted<'a> {
+    /// Rooms, or all of [`CRATES`].
+    crates: Vec<&'a str>,
+    /// Arguments of every test program: the filter.
+    arguments: Vec<&'a str>,
+    /// Whether systemd is to be the first process.
+    systemd: bool,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(words: &[&'a str]) -> Self {
+        let mut wanted = Self { crates: Vec::new(), arguments: Vec::new(), systemd: false };
+        for &word in words {
+            if word == "--systemd" {
+                wanted.systemd = true;
+            } else if shell::root().join("crates").join(word).is_dir() {
+                wanted.crates.push(word);
+            } else {
+                wanted.arguments.push(word);
+            }
+        }
+        if wanted.crates.is_empty() {
+            wanted.crates = CRATES.to_vec();
+        }
+        wanted
+    }
+}
+
+/// Runs the root tests of the named crates, only those whose names contain the filter.
+pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("the machine of `cargo xtask vm` is an x86_64 one");
+    }
+    if !shell::is_root() {
+        bail!("only root can make the disk of the machine");
+    }
+    install::ensure(&[install::BUILD, install::IMAGES, MACHINE].concat())?;
+    let wanted = Wanted::parse(words);
+    let disk = disk::make()?;
+    let freight = freight::load(&wanted)?;
+    boot::run(&disk, &freight, wanted.systemd)
+}
