@@ -76,7 +76,7 @@ impl Shared {
                 store,
                 net,
                 launcher,
-                host: dhow_runtime::Host::observe()?,
+                host: dhow_runtime::Host::observe()?.observe_limits(),
                 registry: dhow_registry::Client::new(config.registry.clone()),
                 events: Events::default(),
                 containers: containers::Book::default(),

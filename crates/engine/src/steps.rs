@@ -289,8 +289,7 @@ fn specification(
     id: &str,
     shared: &Shared,
 ) -> Result<oci::Spec> {
-    let cores = crate::system::cores();
-    limits::check(&mut spec.host.resources, cores)?;
+    limits::check_here(&mut spec.host.resources, &shared.host)?;
     spec.env = env;
     let text = |path: &str| -> Result<String> {
         let bytes = step.snapshot.read_file(path, user::MAX_FILE)?;

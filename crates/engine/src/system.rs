@@ -6,6 +6,7 @@ use crate::{
     shared::Shared,
 };
 use dhow_oci::Digest;
+use dhow_runtime::Lack;
 use dhow_store::{Image, Volume};
 use std::{
     collections::HashMap,
@@ -106,19 +107,22 @@ fn info(shared: &Shared) -> Info {
         .find_map(|l| l.strip_prefix("MemTotal:"))
         .and_then(|v| v.trim().trim_end_matches(" kB").parse::<u64>().ok())
         .map_or(0, |kib| kib * 1024);
-    let controllers = read("/proc/cgroups");
-    let has = |name: &str| controllers.lines().any(|l| l.starts_with(name) && l.ends_with('1'));
+    let has = |lack| !shared.host.lacks(lack);
     let forwarding = read("/proc/sys/net/ipv4/ip_forward").trim() == "1";
-    let swap = if shared.cgroup2 {
-        has("memory")
-    } else {
-        fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").unwrap_or(false)
-    };
     let mut warnings = Vec::new();
     for (there, text) in [
-        (has("memory"), "WARNING: No memory limit support"),
-        (swap, "WARNING: No swap limit support"),
-        (has("pids"), "WARNING: No pids limit support"),
+        (has(Lack::Memory), "WARNING: No memory limit support"),
+        (has(Lack::Swap), "WARNING: No swap limit support"),
+        (has(Lack::OomKillDisable) || shared.cgroup2, "WARNING: No oom kill disable support"),
+        (has(Lack::Pids), "WARNING: No pids limit support"),
+        (has(Lack::Cfs), "WARNING: No cpu cfs quota support"),
+        (has(Lack::Cfs), "WARNING: No cpu cfs period support"),
+        (has(Lack::Shares), "WARNING: No cpu shares support"),
+        (has(Lack::Cpuset), "WARNING: No cpuset support"),
+        (has(Lack::ReadBps), "WARNING: No blkio throttle.read_bps_device support"),
+        (has(Lack::WriteBps), "WARNING: No blkio throttle.write_bps_device support"),
+        (has(Lack::ReadIops), "WARNING: No blkio throttle.read_iops_device support"),
+        (has(Lack::WriteIops), "WARNING: No blkio throttle.write_iops_device support"),
         (forwarding, "WARNING: IPv4 forwarding is disabled"),
     ] {
         if !there {
@@ -144,13 +148,13 @@ fn info(shared: &Shared) -> Info {
         cgroup_version: if shared.cgroup2 { 2 } else { 1 },
         security_options: vec!["name=seccomp,profile=builtin".to_owned()],
         warnings,
-        memory_limit: has("memory"),
-        swap_limit: swap,
-        pids_limit: has("pids"),
-        cpu_cfs: has("cpu"),
-        cpu_shares: has("cpu"),
-        cpuset: has("cpuset"),
-        oom_kill_disable: !shared.cgroup2 && has("memory"),
+        memory_limit: has(Lack::Memory),
+        swap_limit: has(Lack::Swap),
+        pids_limit: has(Lack::Pids),
+        cpu_cfs: has(Lack::Cfs),
+        cpu_shares: has(Lack::Shares),
+        cpuset: has(Lack::Cpuset),
+        oom_kill_disable: has(Lack::OomKillDisable),
         ipv4_forwarding: forwarding,
         fds: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
         goroutines: tokio::runtime::Handle::try_current().map_or(0, |h| h.metrics().num_alive_tasks()),

@@ -3,6 +3,7 @@
 use super::{Resources, Ulimit};
 use crate::{Error, Kind, Result};
 use dhow_oci::runtime as oci;
+use dhow_runtime::Lack;
 
 const SMALLEST_MEMORY: i64 = 6 << 20;
 
@@ -10,14 +11,57 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-/// Refuses what docker refuses, in its words; fills in what it fills in. Returns warnings.
-pub(crate) fn check(wanted: &mut Resources, cores: usize) -> Result<Vec<String>> {
-    let w = wanted;
+/// What this machine has for limits.
+pub(crate) struct Machine<'a> {
+    pub(crate) cores: usize,
+    pub(crate) lacks: &'a dyn Fn(Lack) -> bool,
+}
+
+impl Machine<'_> {
+    /// Whether that is asked for and lacking, which is said.
+    fn gives_up(&self, lack: Lack, asked: bool, warnings: &mut Vec<String>) -> bool {
+        let lost = asked && (self.lacks)(lack);
+        if lost {
+            warnings.push(lack.to_string());
+        }
+        lost
+    }
+}
+
+/// [`check`] on this machine.
+pub(crate) fn check_here(wanted: &mut Resources, host: &dhow_runtime::Host) -> Result<Vec<String>> {
+    let cores = crate::system::cores();
+    check(wanted, &Machine { cores, lacks: &|lack| host.lacks(lack) })
+}
+
+/// Refuses what docker refuses, and gives up what the kernel lacks, in docker's words and order; fills in what it fills in. Returns warnings.
+pub(crate) fn check(wanted: &mut Resources, machine: &Machine<'_>) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    check_memory(wanted, machine, &mut warnings)?;
+    if wanted.pids_limit.is_some() && (machine.lacks)(Lack::Pids) {
+        if wanted.pids_limit.is_some_and(|n| n > 0) {
+            warnings.push(Lack::Pids.to_string());
+        }
+        wanted.pids_limit = None;
+    }
+    check_cpu(wanted, machine, &mut warnings)?;
+    check_io(wanted, machine, &mut warnings)?;
+    Ok(warnings)
+}
+
+fn check_memory(w: &mut Resources, machine: &Machine<'_>, warnings: &mut Vec<String>) -> Result<()> {
+    let mut lost = |lack, asked| machine.gives_up(lack, asked, warnings);
     if w.memory > 0 && w.memory < SMALLEST_MEMORY {
         return Err(invalid("Minimum memory limit allowed is 6MB"));
     }
     if w.memory < 0 || w.memory_reservation < 0 {
         return Err(invalid("invalid memory: must be greater than or equal to 0"));
+    }
+    if lost(Lack::Memory, w.memory > 0) {
+        (w.memory, w.memory_swap) = (0, -1);
+    }
+    if lost(Lack::Swap, w.memory > 0 && w.memory_swap != -1) {
+        w.memory_swap = -1;
     }
     if w.memory > 0 && w.memory_swap > 0 && w.memory_swap < w.memory {
         return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
@@ -25,10 +69,18 @@ pub(crate) fn check(wanted: &mut Resources, cores: usize) -> Result<Vec<String>>
     if w.memory == 0 && w.memory_swap > 0 {
         return Err(invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
     }
-    if let Some(swappiness) = w.memory_swappiness
-        && !(-1..=100).contains(&swappiness)
-    {
+    // docker's word for "as the host has it"
+    if w.memory_swappiness == Some(-1) {
+        w.memory_swappiness = None;
+    }
+    if lost(Lack::Swappiness, w.memory_swappiness.is_some()) {
+        w.memory_swappiness = None;
+    }
+    if let Some(swappiness) = w.memory_swappiness.filter(|n| !(0..=100).contains(n)) {
         return Err(invalid(format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100")));
+    }
+    if lost(Lack::Reservation, w.memory_reservation > 0) {
+        w.memory_reservation = 0;
     }
     if w.memory_reservation > 0 && w.memory_reservation < SMALLEST_MEMORY {
         return Err(invalid("Minimum memory reservation allowed is 6MB"));
@@ -36,17 +88,44 @@ pub(crate) fn check(wanted: &mut Resources, cores: usize) -> Result<Vec<String>>
     if w.memory > 0 && w.memory_reservation > 0 && w.memory < w.memory_reservation {
         return Err(invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
     }
+    if lost(Lack::OomKillDisable, w.oom_kill_disable == Some(true)) {
+        w.oom_kill_disable = None;
+    }
+    if w.oom_kill_disable == Some(true) && w.memory == 0 {
+        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
+    }
+    // docker gives as much swap again where only memory is limited
+    if w.memory > 0 && w.memory_swap == 0 {
+        w.memory_swap = w.memory.saturating_mul(2);
+    }
+    Ok(())
+}
+
+fn check_cpu(w: &mut Resources, machine: &Machine<'_>, warnings: &mut Vec<String>) -> Result<()> {
+    let mut lost = |lack, asked| machine.gives_up(lack, asked, warnings);
     if w.nano_cpus > 0 && w.cpu_period > 0 {
         return Err(invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set"));
     }
     if w.nano_cpus > 0 && w.cpu_quota > 0 {
         return Err(invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set"));
     }
+    if w.nano_cpus > 0 && (machine.lacks)(Lack::Cfs) {
+        return Err(invalid(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+        ));
+    }
+    let cores = machine.cores;
     if w.nano_cpus < 0 || w.nano_cpus > i64::try_from(cores).unwrap_or(i64::MAX).saturating_mul(1_000_000_000)
     {
         return Err(invalid(format!(
             "range of CPUs is from 0.01 to {cores}.00, as there are only {cores} CPUs available"
         )));
+    }
+    if lost(Lack::Shares, w.cpu_shares > 0) {
+        w.cpu_shares = 0;
+    }
+    if lost(Lack::Cfs, w.cpu_period != 0 || w.cpu_quota != 0) {
+        (w.cpu_period, w.cpu_quota) = (0, 0);
     }
     if w.cpu_period != 0 && !(1000..=1_000_000).contains(&w.cpu_period) {
         return Err(invalid(
@@ -56,18 +135,37 @@ pub(crate) fn check(wanted: &mut Resources, cores: usize) -> Result<Vec<String>>
     if w.cpu_quota > 0 && w.cpu_quota < 1000 {
         return Err(invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
     }
+    if (w.cpu_realtime_period != 0 || w.cpu_realtime_runtime != 0) && (machine.lacks)(Lack::Realtime) {
+        return Err(invalid(Lack::Realtime.to_string()));
+    }
+    if w.cpu_realtime_period != 0 && w.cpu_realtime_runtime > w.cpu_realtime_period {
+        return Err(invalid("cpu real-time runtime cannot be higher than cpu real-time period"));
+    }
+    if lost(Lack::Cpuset, !w.cpuset_cpus.is_empty() || !w.cpuset_mems.is_empty()) {
+        w.cpuset_cpus.clear();
+        w.cpuset_mems.clear();
+    }
+    Ok(())
+}
+
+fn check_io(w: &mut Resources, machine: &Machine<'_>, warnings: &mut Vec<String>) -> Result<()> {
+    let mut lost = |lack, asked| machine.gives_up(lack, asked, warnings);
+    if lost(Lack::Weight, w.blkio_weight > 0) {
+        w.blkio_weight = 0;
+    }
     if w.blkio_weight != 0 && !(10..=1000).contains(&w.blkio_weight) {
         return Err(invalid("Range of blkio weight is from 10 to 1000"));
     }
-    let mut warnings = Vec::new();
-    if w.oom_kill_disable == Some(true) && w.memory == 0 {
-        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
+    if lost(Lack::WeightDevice, !w.blkio_weight_device.is_empty()) {
+        w.blkio_weight_device.clear();
     }
-    // docker gives as much swap again where only memory is limited
-    if w.memory > 0 && w.memory_swap == 0 {
-        w.memory_swap = w.memory.saturating_mul(2);
+    let lacks = [Lack::ReadBps, Lack::WriteBps, Lack::ReadIops, Lack::WriteIops];
+    for (list, lack) in w.blkio_throttle.iter_mut().zip(lacks) {
+        if lost(lack, !list.is_empty()) {
+            list.clear();
+        }
     }
-    Ok(warnings)
+    Ok(())
 }
 
 /// The cgroup limits. `device` looks up a block device's number.
@@ -180,7 +278,8 @@ mod tests {
 
     #[test]
     fn refuses_in_dockers_words() {
-        let refused = |r: Resources| check(&mut r.clone(), 2).unwrap_err().message;
+        let machine = Machine { cores: 2, lacks: &|_| false };
+        let refused = |r: Resources| check(&mut r.clone(), &machine).unwrap_err().message;
         let base = Resources::default();
         assert_eq!(
             refused(Resources { memory: 1 << 20, ..base.clone() }),
@@ -192,11 +291,36 @@ mod tests {
         assert!(refused(Resources { nano_cpus: 3_000_000_000, ..base.clone() }).contains("only 2 CPUs"));
         assert!(refused(Resources { nano_cpus: 1, cpu_quota: 5000, ..base.clone() }).contains("Nano CPUs"));
         let mut good = Resources { memory: 8 << 20, nano_cpus: 500_000_000, ..base };
-        check(&mut good, 2).unwrap();
+        check(&mut good, &machine).unwrap();
         assert_eq!(good.memory_swap, 16 << 20);
         let made = resources(&good, &|_| Ok((8, 0))).unwrap();
         assert_eq!(made.cpu.unwrap().quota, Some(50_000));
         assert_eq!(made.memory.unwrap().limit, Some(8 << 20));
         assert!(rlimits(&[Ulimit { name: "nofiles".into(), soft: 1, hard: 1 }]).is_err());
+    }
+
+    #[test]
+    fn gives_up_what_the_kernel_lacks_in_dockers_words() {
+        let machine = Machine { cores: 2, lacks: &|lack| lack != Lack::Memory && lack != Lack::Cfs };
+        let mut wanted = Resources {
+            memory: 64 << 20,
+            memory_swappiness: Some(10),
+            oom_kill_disable: Some(true),
+            pids_limit: Some(5),
+            cpu_shares: 512,
+            cpu_quota: 50_000,
+            cpuset_cpus: "0".into(),
+            blkio_weight: 500,
+            blkio_throttle: [vec![("/dev/sda".into(), 1)], vec![], vec![], vec![]],
+            ..Resources::default()
+        };
+        let warnings = check(&mut wanted, &machine).unwrap();
+        assert_eq!(
+            warnings[0],
+            "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap."
+        );
+        assert_eq!(warnings.len(), 8);
+        let left = Resources { memory: 64 << 20, memory_swap: -1, cpu_quota: 50_000, ..Resources::default() };
+        assert_eq!(wanted, left);
     }
 }

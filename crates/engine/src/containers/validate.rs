@@ -35,8 +35,7 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     }
     check_health(wanted)?;
     let host = &mut wanted.host;
-    let cores = crate::system::cores();
-    warnings.extend(limits::check(&mut host.resources, cores)?);
+    warnings.extend(limits::check_here(&mut host.resources, &shared.host)?);
     limits::rlimits(&host.ulimits)?;
     spec::security(&host.security_opt)?;
     spec::capabilities(host, &[])?;

@@ -59,7 +59,7 @@ lacks! {
         => "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. Block I/O IOPS write limit discarded.",
 }
 
-/// Reads what is missing. v1 shows it in its roots (weights of bfq, and those of a v1 without, only below); v2 below the root.
+/// Reads what is missing. v1 shows what it has in its roots, but the weights of bfq only below; v2 shows all of it below.
 pub(crate) fn observe(host: &Host) -> Vec<Lack> {
     let below = |mount: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(mount).into_iter().flatten().flatten();
@@ -69,7 +69,8 @@ pub(crate) fn observe(host: &Host) -> Vec<Lack> {
     let has = |controller: &str, old: &[&str], new: Option<&[&str]>| {
         let hierarchy = host.hierarchies.iter().find(|h| h.controllers.iter().any(|c| c == controller));
         if let Some(hierarchy) = hierarchy {
-            return old.iter().any(|file| hierarchy.mount.join(file).exists());
+            let there = |dir: &Path| old.iter().any(|file| dir.join(file).exists());
+            return there(&hierarchy.mount) || below(&hierarchy.mount).first().is_some_and(|dir| there(dir));
         }
         let name = if controller == "blkio" { "io" } else { controller };
         let Some(new) = new.filter(|_| host.unified_controllers.iter().any(|c| c == name)) else {

@@ -75,6 +75,12 @@ impl Box {
         Plan::decode(&plan(&self.spec, &self.options, &self.host)?.encode())
     }
 
+    /// Set up, not yet running; what it says is lost.
+    pub(crate) fn create(&self) -> Result<Process, Error> {
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        create(&self.plan()?, None, Stdio::Fds([null.as_fd(); 3]))
+    }
+
     pub(crate) fn start(&self) -> Result<(Process, OwnedFd), Error> {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let null = fs::File::open("/dev/null").unwrap();

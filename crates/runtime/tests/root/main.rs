@@ -10,6 +10,7 @@ mod hooks;
 mod hostile;
 mod ids;
 mod leaks;
+mod limits;
 mod mounts;
 mod probe;
 mod process;
@@ -24,6 +25,7 @@ const ALL: &[Cases] = &[
     cases::CASES,
     ids::CASES,
     hooks::CASES,
+    limits::CASES,
     mounts::CASES,
     process::CASES,
     agent::CASES,

@@ -164,6 +164,32 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             println!("{}", child.id());
             ExitCode::SUCCESS
         }
+        // Touches so many MiB, then waits for its end.
+        "eat" => {
+            let mut all = Vec::new();
+            for _ in 0..args[2].parse::<usize>().unwrap() {
+                all.push(vec![1u8; 1 << 20]);
+            }
+            println!("{} MiB", all.len());
+            loop {
+                std::thread::park();
+            }
+        }
+        // A child that eats and is killed for it.
+        "parent-of-eater" => {
+            let mut eater = std::process::Command::new("/bin/probe").args(["eat", &args[2]]).spawn().unwrap();
+            eater.wait().unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        // Forks for ever; every child does the same.
+        "bomb" => loop {
+            match std::process::Command::new("/bin/probe").arg("bomb").spawn() {
+                Ok(child) => std::mem::forget(child),
+                Err(_) => std::thread::yield_now(),
+            }
+        },
         "hold" => loop {
             std::thread::park();
         },

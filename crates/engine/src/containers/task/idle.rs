@@ -146,7 +146,7 @@ async fn common(keeper: &mut Keeper, command: Command) {
             let disconnected = disconnect(keeper, &network).await;
             reply(answer, disconnected);
         }
-        Command::Probed { .. } => {}
+        Command::Probed { .. } | Command::OutOfMemory { .. } => {}
         other => tracing::error!(?other, "a command that this state does not know"),
     }
 }
@@ -183,9 +183,7 @@ pub(super) async fn update(
     let mut spec = (*keeper.record.spec).clone();
     let mut warnings = Vec::new();
     if let Some(wanted) = resources {
-        spec.host.resources = merge(&spec.host.resources, wanted);
-        let cores = crate::system::cores();
-        warnings = limits::check(&mut spec.host.resources, cores)?;
+        (spec.host.resources, warnings) = settle(keeper, wanted)?;
     }
     if let Some(restart) = restart {
         if spec.host.auto_remove && restart != Restart::No {
@@ -203,8 +201,15 @@ pub(super) async fn update(
     Ok(warnings)
 }
 
+/// The limits after an update, and what this machine has to say about them.
+pub(super) fn settle(keeper: &Keeper, wanted: &Resources) -> Result<(Resources, Vec<String>)> {
+    let mut merged = merge(&keeper.record.spec.host.resources, wanted);
+    let warnings = limits::check_here(&mut merged, &keeper.shared.host)?;
+    Ok((merged, warnings))
+}
+
 /// docker's `update`: what is zero stays.
-pub(super) fn merge(old: &Resources, new: &Resources) -> Resources {
+fn merge(old: &Resources, new: &Resources) -> Resources {
     let number = |old: i64, new: i64| if new == 0 { old } else { new };
     let text = |old: &String, new: &String| if new.is_empty() { old.clone() } else { new.clone() };
     let memory = number(old.memory, new.memory);
