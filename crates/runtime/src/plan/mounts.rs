@@ -45,11 +45,10 @@ const ATTRIBUTES: [(&str, u64, u64); 18] = [
 ];
 
 /// Words that the kernel takes for every file system.
-const SUPERBLOCK: [&str; 8] =
-    ["async", "dirsync", "sync", "lazytime", "nolazytime", "mand", "nomand", "silent"];
+const SUPERBLOCK: [&str; 7] = ["async", "dirsync", "sync", "lazytime", "nolazytime", "mand", "nomand"];
 
 /// Words without effect here.
-const WITHOUT_EFFECT: [&str; 5] = ["defaults", "loud", "iversion", "noiversion", "newinstance"];
+const WITHOUT_EFFECT: [&str; 6] = ["defaults", "loud", "silent", "iversion", "noiversion", "newinstance"];
 
 fn attribute(word: &str) -> Option<(u64, u64)> {
     ATTRIBUTES.iter().find(|(name, ..)| *name == word).map(|(_, set, clear)| (*set, *clear))
@@ -123,9 +122,14 @@ impl Compiler<'_> {
         late: &mut Vec<Step>,
     ) -> Result<Step, Error> {
         let field = format!("mounts {}", mount.destination);
-        if !mount.destination.starts_with('/') {
-            return Err(Error::invalid(field, "the destination must be absolute"));
-        }
+        let below_root;
+        let mount = if mount.destination.starts_with('/') {
+            mount
+        } else {
+            // deprecated by the specification, and meant so
+            below_root = spec::Mount { destination: format!("/{}", mount.destination), ..mount.clone() };
+            &below_root
+        };
         let options = Options::parse(&mount.options);
         let target = text(&field, &mount.destination)?;
         let kind = mount.kind.as_deref().unwrap_or("");

@@ -78,24 +78,27 @@ pub(super) fn steps(
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
     names(spec, body)?;
+    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
     if let Some(hooks) = &body.hooks {
-        if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
-            body.steps.push(Step::RuntimeHooks {});
-        }
-        if !hooks.create_container.is_empty() {
-            body.steps.push(Step::ContainerHooks {});
-        }
+        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
+        inside = !hooks.create_container.is_empty();
     }
-    // Interfaces that hooks bring in are there now.
+    if outside {
+        body.steps.push(Step::RuntimeHooks {});
+    }
+    if inside {
+        body.steps.push(Step::ContainerHooks {});
+    }
+    // Interfaces that moved in, by hooks or by us, are there now.
     sysctls(spec, linux, body)?;
     if body.program.terminal {
         body.steps.push(Step::Terminal { console: true });
     }
     for path in &linux.masked_paths {
-        body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
+        body.steps.push(Step::Mask { path: absolute("linux.maskedPaths", path)? });
     }
     for path in &linux.readonly_paths {
-        body.steps.push(Step::ReadOnlyPath { path: text("linux.readonlyPaths", path)? });
+        body.steps.push(Step::ReadOnlyPath { path: absolute("linux.readonlyPaths", path)? });
     }
     body.steps.append(&mut late);
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
@@ -338,4 +341,11 @@ fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
         }
     }
     Ok(())
+}
+/// A path that the specification wants absolute.
+fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
+    if path.starts_with('/') {
+        return text(field, path);
+    }
+    Err(Error::invalid(field, format_args!("the path {path:?} must be absolute")))
 }
