@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod birth;
 mod caps;
 mod cgroup;
 mod child;
@@ -13,6 +14,7 @@ mod error;
 pub mod hooks;
 mod host;
 mod init;
+mod interfaces;
 mod plan;
 pub mod seccomp;
 mod start;

@@ -7,16 +7,14 @@ use crate::door::Apart;
 use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step, trees, userns};
-use dhow_sys::clone::{Cloned, clone3, new};
+use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 use std::path::{Path, PathBuf};
 
 /// The three standard descriptors of the new process; or a terminal.
@@ -136,6 +134,7 @@ fn start(
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
+    let groups: Vec<Gid> = body.program.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
@@ -147,6 +146,9 @@ fn start(
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
     }
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
@@ -178,23 +180,14 @@ fn start(
         stdio: streams,
         ignored: dhow_sys::signals::ignored(),
         size,
+        groups: &groups,
         trees: &trees,
         hooks: hooks.as_ref(),
         keep: &keep,
         joined: false,
         apart,
     };
-    let (pid, pidfd) = if inherited.go_between() {
-        by_go_between(&inherited, parent.as_fd(), &doors, &mut image)?
-    } else {
-        let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
-        // The child never comes back from here: what follows the clone is the parent's alone.
-        let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
-            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-            Cloned::Child => child::run(&inherited, &mut image),
-        })?;
-        cloned?
-    };
+    let (pid, pidfd) = birth::process(&inherited, &doors, container, parent.as_fd(), &mut image)?;
     let Doors { tasks, folder } = doors;
     let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
     close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
@@ -234,72 +227,8 @@ fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
     })
 }
 
-/// Has a process that cannot come back enter namespaces, and make the container's process as our child.
-fn by_go_between(
-    inherited: &Inherited<'_>,
-    socket: BorrowedFd<'_>,
-    doors: &Doors,
-    image: &mut Image,
-) -> Result<(Pid, OwnedFd), Error> {
-    let failed = |e| Error::os("clone3", "go-between", e);
-    let pidfd = match clone3(0, None).map_err(failed)? {
-        Cloned::Parent { pidfd, .. } => pidfd,
-        Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
-    };
-    // It ends by itself, at once.
-    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
-        .map_err(failed)?;
-    match receive(socket)? {
-        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
-        Answer::Failed(error) => Err(error),
-        _ => Err(failed(Errno::CHILD).because("it died")),
-    }
-}
-
-fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
     wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
-}
-
-/// Clones, with v2 right into the container's cgroup, or to where its init went.
-fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
-    let named = |e| Error::os("clone3", "container", e);
-    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
-        // Its init made cgroups with controllers of their own below: then only those take processes.
-        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
-            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
-            let folder = folder.ok_or_else(|| named(e))?;
-            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
-        }
-        (cloned, _) => cloned.map_err(named),
-    }
-}
-
-/// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
-fn in_pid_namespace<T>(
-    join: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
-    clone: impl FnOnce() -> T,
-) -> Result<T, Error> {
-    if join.is_none() && target.is_none() {
-        return Ok(clone());
-    }
-    let own = "/proc/self/ns/pid";
-    let home =
-        open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| Error::os("open", own, e))?;
-    match (join, target) {
-        (Some(join), _) => {
-            rustix::thread::move_into_link_name_space(join, Some(LinkNameSpaceType::ProcessID))
-        }
-        (None, Some(target)) => {
-            rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::PROCESS_ID)
-        }
-        (None, None) => Ok(()),
-    }
-    .map_err(|e| Error::os("setns", "pid namespace", e))?;
-    let result = clone();
-    rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::ProcessID))
-        .map_err(|e| Error::os("setns", "own pid namespace", e))?;
-    Ok(result)
 }
 
 /// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
@@ -310,6 +239,19 @@ fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
     rustix::io::fcntl_dupfd_cloexec(fd, 3)
         .map(Some)
         .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
+}
+
+/// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in
+/// its user namespace, who cannot be changed from there.
+fn own_pipes(streams: &[BorrowedFd<'_>; 3], owner: u32) -> Result<(), Error> {
+    for stream in streams {
+        let failed = |e| Error::os("chown", "stdio", e);
+        let stat = rustix::fs::fstat(stream).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != owner {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(owner)), None).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
@@ -367,6 +309,7 @@ impl Process {
             match receive(socket)? {
                 Answer::Ready(console) => break console,
                 Answer::Hooks => {
+                    interfaces::move_all(&body.interfaces, self.pid)?;
                     if let Some(hooks) = &body.hooks {
                         outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
                         outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;

@@ -5,6 +5,7 @@ use rustix::{
     fd::{AsRawFd, OwnedFd},
     fs::{MemfdFlags, SealFlags},
     io::Errno,
+    process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit},
 };
 use std::{
     fs::{self, File},
@@ -18,10 +19,12 @@ use std::{
 #[derive(Debug)]
 pub struct Launcher {
     program: OwnedFd,
+    /// What a shim, and so a container, may have open: not the limit that was raised here.
+    descriptors: Rlimit,
 }
 
 impl Launcher {
-    /// Copies `program` (`dhow-shim`).
+    /// Copies `program` (`dhow-shim`), and lets this process have as many descriptors as it may: every shim costs some here.
     ///
     /// # Errors
     /// If it cannot be read or the copy cannot be sealed.
@@ -31,7 +34,9 @@ impl Launcher {
         io::copy(&mut source, &mut copy)?;
         let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&copy, seals)?;
-        Ok(Self { program: copy.into() })
+        let descriptors = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: descriptors.maximum, ..descriptors })?;
+        Ok(Self { program: copy.into(), descriptors })
     }
 
     /// Makes `dir`, binds `dir/sock`, starts a shim on it (own session, not a child that dies with the daemon) and connects. The shim is
@@ -56,8 +61,22 @@ impl Launcher {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
+        self.limit(&child)?;
         made.keep();
         Ok((client, child))
+    }
+
+    /// Gives a shim, which has nothing to start from yet, the limit that was raised here.
+    fn limit(&self, shim: &Child) -> io::Result<()> {
+        let Some(pid) = i32::try_from(shim.id()).ok().and_then(Pid::from_raw) else { return Ok(()) };
+        if self.descriptors.current == self.descriptors.maximum {
+            return Ok(());
+        }
+        match prlimit(Some(pid), Resource::Nofile, self.descriptors.clone()) {
+            // Gone already: the connection says so.
+            Ok(_) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

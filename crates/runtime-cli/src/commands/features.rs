@@ -259,6 +259,7 @@ mod tests {
         let words = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
         let options = words(&features["mountOptions"]);
         assert!(options.contains(&"rro".to_owned()), "{options:?}");
+        assert_eq!(features["linux"]["selinux"]["enabled"], json!(false));
         assert!(words(&features["linux"]["namespaces"]).contains(&"pid".to_owned()));
         assert!(words(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_LOG".to_owned()));
         assert!(!accepted(&Host::default(), &|spec| spec["linux"]["namespaces"] = json!([{"type": "no"}])));

@@ -89,7 +89,7 @@ pub(crate) fn privileged(program: &Program, pid: Option<Pid>) -> Done<'_> {
 
 /// Limits, bounding set, user, working directory, umask. Afterwards the process is the container's user, still with the capability to
 /// install a filter.
-pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
+pub(super) fn identity<'a>(program: &'a Program, groups: &[Gid], in_userns: bool) -> Done<'a> {
     if !in_userns {
         privileged(program, None)?;
     }
@@ -118,7 +118,7 @@ pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
     if program.uid != 0 {
         rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
     }
-    groups(program)?;
+    rustix::thread::set_thread_groups(groups).named("setgroups", b"")?;
     let (uid, gid) = (Uid::from_raw(program.uid), Gid::from_raw(program.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
@@ -187,18 +187,6 @@ fn own_stdio(program: &Program) -> Done<'static> {
         }
     }
     Ok(())
-}
-
-fn groups(program: &Program) -> Done<'_> {
-    let mut list = [Gid::ROOT; 256];
-    let few = list
-        .get_mut(..program.groups.len())
-        .ok_or(Errno::INVAL)
-        .named("setgroups", b"more than 256 groups")?;
-    for (place, gid) in few.iter_mut().zip(&program.groups) {
-        *place = Gid::from_raw(*gid);
-    }
-    rustix::thread::set_thread_groups(few).named("setgroups", b"")
 }
 
 /// The final sets and `extra` in permitted and effective.

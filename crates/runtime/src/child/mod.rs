@@ -7,6 +7,7 @@ mod home;
 mod hook;
 mod mounts;
 mod paths;
+mod root;
 mod walk;
 
 pub(crate) use console::attach_terminal;
@@ -21,6 +22,7 @@ use dhow_sys::clone::{Cloned, clone3_again, exit_now};
 use dhow_sys::exec::{Image, close_except};
 use dhow_sys::{clone::new, signals};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::Gid;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
@@ -73,6 +75,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) ignored: u64,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
+    /// The program's further groups, any number of them.
+    pub(crate) groups: &'a [Gid],
     /// Mounts made outside.
     pub(crate) trees: &'a [OwnedFd],
     /// What the child's own hooks need, if there are any.
@@ -245,7 +249,7 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
     if body.program.home {
         home::set(body.program.uid, image)?;
     }
-    finish::identity(&body.program, body.in_userns)?;
+    finish::identity(&body.program, inherited.groups, body.in_userns)?;
     // A change of user clears it.
     die_with_parent(inherited)?;
     if inherited.apart.is_some() {

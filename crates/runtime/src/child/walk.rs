@@ -1,7 +1,8 @@
 //! One method per kind of step.
 
-use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
+use super::mounts::{self, Root, add_attributes, attach_checked, filesystem, filesystem_with, tree};
 use super::paths::{Missing, folder, open_in, open_or_make, split};
+use super::root::detach;
 use super::{Done, Failure, Held, Hooks, Named, console, copy};
 use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
@@ -9,9 +10,6 @@ use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsOpenFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsopen, mount, mount_change, unmount,
-};
 use std::ffi::{CStr, CString};
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -21,11 +19,11 @@ pub(super) struct Walker<'a> {
     /// What the parent made.
     trees: &'a [OwnedFd],
     hooks: Hooks<'a>,
-    root: Option<Held>,
+    pub(super) root: Option<Held>,
     /// See [`Root::shared`].
-    shared: bool,
+    pub(super) shared: bool,
     /// No mount of the old root is a peer of one of the host.
-    detached: bool,
+    pub(super) detached: bool,
     size: (u16, u16),
     /// The folder of the last node or link: most are in /dev.
     folder: Option<(&'a [u8], Held)>,
@@ -62,7 +60,7 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn root(&self) -> Done<'static, BorrowedFd<'_>> {
+    pub(super) fn root(&self) -> Done<'static, BorrowedFd<'_>> {
         self.root.as_ref().map(|root| root.as_fd()).ok_or(Errno::BADF).named("resolve", b"/")
     }
 
@@ -140,38 +138,6 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn overlay(
-        &mut self,
-        lowers: &'a [CString],
-        upper: &'a CStr,
-        work: &'a CStr,
-        volatile: bool,
-    ) -> Done<'a> {
-        let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
-        let root = mounts::overlay(fs.as_fd(), lowers, upper, work, volatile)?;
-        self.take_root(Held::new(root), None, upper.to_bytes())
-    }
-
-    fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
-        let object = upper.to_bytes();
-        mount(c"overlay", upper, c"overlay", MountFlags::empty(), data).named("mount overlay", object)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(Held::new(open(upper, flags, Mode::empty()).named("open", object)?));
-        Ok(())
-    }
-
-    /// Attaches the root over the old one: paths of the host still begin below it. Or where it is.
-    fn take_root(&mut self, root: Held, place: Option<&CStr>, object: &'a [u8]) -> Done<'a> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(place.unwrap_or(c"/"), flags, Mode::empty()).map(Held::new).named("open", object)?;
-        if place.is_some() {
-            private_parent(old.as_fd()).named("make private", object)?;
-        }
-        attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
-        self.root = Some(root);
-        Ok(())
-    }
-
     /// One of the parent's trees.
     fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'a>> {
         let tree = usize::try_from(index).ok().and_then(|index| self.trees.get(index));
@@ -221,11 +187,15 @@ impl<'a> Walker<'a> {
         const STEP: &str = "mount and copy";
         let object = target.to_bytes();
         let mount = filesystem(c"tmpfs", source, options, attributes).named(STEP, object)?;
+        // A folder that is made here says nothing about owner and mode.
+        let there = open_in(self.root()?, object, OFlags::PATH).is_ok();
         let place = self.place(c"tmpfs", target)?;
         mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
-        let from = as_folder(place.as_fd()).named(STEP, object)?;
-        let to = as_folder(mount.as_fd()).named(STEP, object)?;
-        copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        if there {
+            let from = as_folder(place.as_fd()).named(STEP, object)?;
+            let to = as_folder(mount.as_fd()).named(STEP, object)?;
+            copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        }
         attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
         propagate(mount.as_fd(), propagation).named(STEP, object)
     }
@@ -310,6 +280,16 @@ impl<'a> Walker<'a> {
                 let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == device;
                 return if same { Ok(()) } else { Err(Errno::EXIST).named("mknod", object) };
             }
+            // Without CAP_MKNOD: the host's own, if it is the one that was meant.
+            Err(Errno::PERM) if kind != FileType::Fifo => {
+                let mount = tree(CWD, path, false).named("bind from", object)?;
+                let stat = fstat(mount.as_fd()).named("bind from", object)?;
+                if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                    return Err(Errno::PERM).named("mknod", object);
+                }
+                self.shared |= mounts::attach_tree(self.root()?, path, path, mount.as_fd())?;
+                return Ok(());
+            }
             Err(e) => return Err(e).named("mknod", object),
         }
         if (*uid, *gid) != (0, 0) {
@@ -379,61 +359,6 @@ impl<'a> Walker<'a> {
         self.slave = Some(slave);
         Ok(())
     }
-
-    /// The old root goes under the new one, and away; what is unmounted with it stays mounted for the host.
-    fn pivot(&self) -> Done<'static> {
-        let root = self.root()?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
-        rustix::process::fchdir(root).named("fchdir", b"new root")?;
-        rustix::process::pivot_root(c".", c".").named("pivot_root", b"/")?;
-        rustix::process::fchdir(old.as_fd()).named("fchdir", b"old root")?;
-        if !self.detached {
-            mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-                .named("detach", b"old root")?;
-        }
-        unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
-        rustix::process::chdir(c"/").named("chdir", b"/")
-    }
-
-    /// Enters the root without taking the old one away. The kernel lets a process with a user namespace of its own mount a whole /proc
-    /// as long as it can see one, so the host's goes.
-    fn chroot(&self, hide: bool) -> Done<'static> {
-        if hide {
-            for path in [c"/proc", c"/sys"] {
-                match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-                    // No mount there; or one that belongs to another user namespace, which no unmount can lay open either.
-                    Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::PERM) => {}
-                    Err(e) => return Err(e).named("unmount", path.to_bytes()),
-                }
-            }
-        }
-        rustix::process::fchdir(self.root()?).named("fchdir", b"new root")?;
-        rustix::process::chroot(c".").named("chroot", b"/")?;
-        rustix::process::chdir(c"/").named("chdir", b"/")
-    }
-}
-
-/// Makes the mount that `folder` is in private, so that what is attached there is seen nowhere else.
-fn private_parent(folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let id = mounts::mount_id(folder)?;
-    let mut top = rustix::fs::openat(folder, c".", flags, Mode::empty())?;
-    loop {
-        let above = rustix::fs::openat(&top, c"..", flags, Mode::empty())?;
-        let (here, there) = (fstat(&top)?, fstat(&above)?);
-        let same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino);
-        if same || mounts::mount_id(above.as_fd())? != id {
-            break;
-        }
-        top = above;
-    }
-    let change = Change { propagation: propagation::PRIVATE, ..Change::default() };
-    match mount_setattr(top.as_fd(), false, change) {
-        // The root of the tree need not be the root of a mount that can be seen, as in a chroot: then nothing is below it either.
-        Err(Errno::INVAL) => Ok(()),
-        other => other,
-    }
 }
 
 /// The same mount: one that was made in another mount namespace cannot be cloned here.
@@ -452,15 +377,6 @@ fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> 
         return Ok(());
     }
     mount_setattr(mount, true, Change { propagation, ..Change::default() })
-}
-
-fn detach(shared: bool) -> rustix::io::Result<()> {
-    if shared {
-        // Only the root mount itself, so that the new root is not seen outside.
-        mount_change(c"/", MountPropagationFlags::PRIVATE)
-    } else {
-        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-    }
 }
 
 fn null() -> rustix::io::Result<Held> {

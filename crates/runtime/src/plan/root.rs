@@ -78,15 +78,18 @@ pub(super) fn steps(
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
     names(spec, body)?;
+    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
     if let Some(hooks) = &body.hooks {
-        if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
-            body.steps.push(Step::RuntimeHooks {});
-        }
-        if !hooks.create_container.is_empty() {
-            body.steps.push(Step::ContainerHooks {});
-        }
+        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
+        inside = !hooks.create_container.is_empty();
     }
-    // Interfaces that hooks bring in are there now.
+    if outside {
+        body.steps.push(Step::RuntimeHooks {});
+    }
+    if inside {
+        body.steps.push(Step::ContainerHooks {});
+    }
+    // Interfaces that moved in, by hooks or by us, are there now.
     sysctls(spec, linux, body)?;
     if body.program.terminal {
         body.steps.push(Step::Terminal { console: true });

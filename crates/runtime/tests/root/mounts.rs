@@ -14,6 +14,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_tmpcopyup", copy_up),
     ("root_remount", remount),
     ("root_devices_of_all_kinds", devices),
+    ("root_devices_without_mknod", without_mknod),
     ("root_no_pivot", no_pivot),
     ("root_paths_relative_to_the_bundle", bundle),
     ("root_refusals_are_sentences", refusals),
@@ -143,6 +144,33 @@ fn devices() {
     assert_eq!(out, expected);
     b.process().args = words(&["probe", "links", "/dev/fd", "/dev/stdin", "/dev/stderr", "/dev/ptmx"]);
     assert_eq!(b.run().unwrap().out, "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/2\npts/ptmx\n");
+    b.done();
+}
+
+fn without_mknod() {
+    use rustix::thread::{
+        CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities,
+    };
+    let mut b = Box::new(&["probe", "stat", "/dev/null"]);
+    remove_capability_from_bounding_set(CapabilitySet::MKNOD).unwrap();
+    let mut sets = capabilities(None).unwrap();
+    sets.effective.remove(CapabilitySet::MKNOD);
+    sets.permitted.remove(CapabilitySet::MKNOD);
+    set_capabilities(None, sets).unwrap();
+    b.host = dhow_runtime::Host::observe().unwrap();
+    assert_eq!(b.run().unwrap().out, "/dev/null 20666 0:0 103\n");
+    b.process().args = words(&["probe", "write", "/dev/null", "x"]);
+    assert_eq!(b.run().unwrap().code, 0);
+    // Nothing but what was asked for takes its place.
+    b.linux().devices = vec![spec::Device {
+        kind: "c".into(),
+        path: "/dev/null".into(),
+        major: 1,
+        minor: 5,
+        ..Default::default()
+    }];
+    let error = b.run().err().unwrap();
+    assert_eq!((error.step.as_str(), error.object.as_str(), error.errno), ("mknod", "/dev/null", 1));
     b.done();
 }
 

@@ -6,6 +6,7 @@ use super::{
     failure::start_error,
     keeper::Keeper,
     network::{self, Mode, Sandbox, Wiring, mode},
+    oom,
     prepare::{self, Prepared},
 };
 use crate::{
@@ -310,5 +311,6 @@ fn running(
         let attributes = [("container", keeper.id()), ("name", name.as_str()), ("type", kind)];
         keeper.shared.events.note("network", "connect", &endpoint.network, attributes);
     }
-    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing)))
+    let oom = oom::watch(keeper, &live);
+    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing, oom)))
 }

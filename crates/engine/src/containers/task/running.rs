@@ -1,6 +1,6 @@
 //! What a running container does with a command, and with what its shim says.
 
-use super::{Answer, Command, State, idle, keeper::Keeper, network, prepare, reply};
+use super::{Answer, Command, State, idle, keeper::Keeper, network, oom, prepare, reply};
 use crate::{
     Error, Kind, Result, blocking,
     containers::{
@@ -36,6 +36,10 @@ pub(crate) struct Running {
     /// The delay before this run, if a policy started it.
     pub(super) delay: Option<Duration>,
     pub(super) probing: Option<Probing>,
+    /// Ends with the run.
+    pub(super) oom: Option<Probing>,
+    /// Whether an `oom` event was sent in this run.
+    pub(super) struck: bool,
     pub(super) stopping: Option<Stopping>,
     /// Networks that it was on, by name and id, for the events of its end.
     pub(super) left: Vec<(String, String)>,
@@ -71,8 +75,10 @@ impl Running {
         since: Instant,
         delay: Option<Duration>,
         probing: Option<Probing>,
+        oom: Option<Probing>,
     ) -> Self {
-        Self { live, notices, stopped, since, delay, probing, stopping: None, left: Vec::new() }
+        let (stopping, left) = (None, Vec::new());
+        Self { live, notices, stopped, since, delay, probing, oom, struck: false, stopping, left }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -185,6 +191,11 @@ impl Running {
                 reply(answer, disconnected);
             }
             Command::Probed { run, probe } => self.probed(keeper, run, *probe),
+            Command::OutOfMemory { run } if run == keeper.runs => {
+                self.struck = true;
+                keeper.event("oom", []);
+            }
+            Command::OutOfMemory { .. } => {}
         }
         State::Running(self)
     }
@@ -385,8 +396,8 @@ pub(crate) fn adopted(
 ) -> State {
     keeper.runs += 1;
     keeper.handle.set_live(Some(live.clone()));
-    let probing = health::watch(keeper, &live);
-    State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing)))
+    let (probing, oom) = (health::watch(keeper, &live), oom::watch(keeper, &live));
+    State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing, oom)))
 }
 
 /// The process's own network namespace.
