@@ -13,6 +13,7 @@ mod suite {
     mod held;
     mod hostile;
     mod images;
+    mod leaks;
     mod lifecycle;
     mod limits;
     mod logs;

@@ -5,6 +5,7 @@ use rustix::{
     fd::{AsRawFd, OwnedFd},
     fs::{MemfdFlags, SealFlags},
     io::Errno,
+    process::{Pid, Resource, Rlimit, prlimit},
 };
 use std::{
     fs::{self, File},
@@ -18,6 +19,7 @@ use std::{
 #[derive(Debug)]
 pub struct Launcher {
     program: OwnedFd,
+    descriptors: Option<Rlimit>,
 }
 
 impl Launcher {
@@ -31,7 +33,13 @@ impl Launcher {
         io::copy(&mut source, &mut copy)?;
         let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&copy, seals)?;
-        Ok(Self { program: copy.into() })
+        Ok(Self { program: copy.into(), descriptors: None })
+    }
+
+    /// Shims, and so containers, get this limit of open files and not the caller's, which may have been raised for itself.
+    #[must_use]
+    pub fn with_descriptors(self, limit: Rlimit) -> Self {
+        Self { descriptors: Some(limit), ..self }
     }
 
     /// Makes `dir`, binds `dir/sock`, starts a shim on it (own session, not a child that dies with the daemon) and connects. The shim is
@@ -48,7 +56,7 @@ impl Launcher {
         // The connection waits in the queue of the socket: the shim finds it when it comes.
         let client = Client::connect(&made.dir)?;
         // No `pre_exec`: so std uses vfork, whatever the size of the daemon. The path is resolved in the child, which has the descriptor.
-        let child = Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
+        let mut child = Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
             .arg0("dhow-shim")
             .arg(&made.dir)
             .env_clear()
@@ -56,8 +64,26 @@ impl Launcher {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
+        if let Err(failure) = self.limit(&child) {
+            child.kill()?;
+            child.wait()?;
+            return Err(failure);
+        }
         made.keep();
         Ok((client, child))
+    }
+
+    /// It waits for its first request: nothing of it has the wrong limit.
+    fn limit(&self, child: &Child) -> io::Result<()> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        match (&self.descriptors, pid) {
+            (Some(limit), Some(pid)) => match prlimit(Some(pid), Resource::Nofile, limit.clone()) {
+                // it has died already, which its connection tells
+                Ok(_) | Err(Errno::SRCH) => Ok(()),
+                Err(refused) => Err(refused.into()),
+            },
+            _ => Ok(()),
+        }
     }
 }
 

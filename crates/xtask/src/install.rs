@@ -22,6 +22,7 @@ pub(crate) const TEST: &[Need] = &[
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),
+    ("strace", "strace"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];

@@ -11,6 +11,7 @@ use std::{
 };
 
 const GUEST: &str = include_str!("guest.sh");
+const ENVIRONMENT: &str = "export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\n";
 /// How long one test program may take, in the emulator's time.
 const LIMIT: &str = "900";
 
@@ -19,17 +20,18 @@ struct Test {
     program: PathBuf,
     /// The crate's folder, where cargo runs it.
     folder: PathBuf,
+    words: String,
 }
 
 /// Builds the tests and packs them.
 pub(super) fn load(wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
     let tests = step("building the tests", || build(wanted))?;
-    step("packing the tests", || pack(wanted, &tests))
+    step("packing the tests", || pack(&tests))
 }
 
 fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
     // end-to-end tests run the programs
-    let programs = ["daemon", "shim", "cli"];
+    let programs = ["daemon", "shim", "cli", "runtime-cli", "conform"];
     let triple = triple();
     let packages = |names: &BTreeSet<&str>| -> Vec<String> {
         names.iter().flat_map(|name| ["-p".to_owned(), format!("dhow-{name}")]).collect()
@@ -53,8 +55,17 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
         let integration = message["target"]["kind"][0] == "test";
         let folder = Path::new(manifest).parent().context("a manifest in no folder")?.to_owned();
         if integration && message["profile"]["test"] == true {
-            tests.push(Test { program: program.into(), folder });
+            tests.push(Test { program: program.into(), folder, words: wanted.filter.join(" ") });
         }
+    }
+    if wanted.crates.contains(&"conform") {
+        let built = target().join(&triple).join("debug");
+        let words = format!("--runtime {} {}", built.join("dhow-runtime").display(), wanted.filter.join(" "));
+        tests.push(Test {
+            program: built.join("dhow-conform"),
+            folder: root().join("crates/conform"),
+            words,
+        });
     }
     // in the order the crates were named: floor by floor
     let place = |test: &Test| wanted.crates.iter().position(|name| test.folder.ends_with(name));
@@ -62,7 +73,7 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
+fn pack(tests: &[Test]) -> anyhow::Result<PathBuf> {
     let stage = target().join("vm/freight");
     if stage.exists() {
         fs::remove_dir_all(&stage).with_context(|| format!("removing {}", stage.display()))?;
@@ -88,7 +99,7 @@ fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
     fs::write(&guest, GUEST)?;
     fs::set_permissions(&guest, fs::Permissions::from_mode(0o755))?;
     fs::write(stage.join("dhow-tests"), list(tests))?;
-    fs::write(stage.join("dhow-environment"), environment(wanted))?;
+    fs::write(stage.join("dhow-environment"), ENVIRONMENT)?;
     let freight = target().join("vm/freight.tar");
     run(command("tar").arg("-C").arg(&stage).arg("-cf").arg(&freight).arg("."))?;
     fs::remove_dir_all(&stage)?;
@@ -102,11 +113,6 @@ fn inside(stage: &Path, path: &Path) -> PathBuf {
 fn list(tests: &[Test]) -> String {
     tests
         .iter()
-        .map(|test| format!("{LIMIT} {} {}\n", test.folder.display(), test.program.display()))
+        .map(|test| format!("{LIMIT} {} {} {}\n", test.folder.display(), test.program.display(), test.words))
         .collect()
-}
-
-fn environment(wanted: &Wanted<'_>) -> String {
-    let arguments = wanted.arguments.join(" ");
-    format!("export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
 }

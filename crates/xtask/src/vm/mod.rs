@@ -21,15 +21,15 @@ const MACHINE: &[Need] = &[
     ("strip", "binutils"),
 ];
 
-/// Crates whose root tests are run when none is named.
-const CRATES: &[&str] = &["runtime", "shim", "net"];
+/// Crates whose root tests are run when none is named: floor by floor, in as long as CI has. `conform` is its whole suite, on our runtime.
+const CRATES: &[&str] = &["runtime", "runtime-cli", "shim", "conform", "net"];
 
 /// What was asked for.
 struct Wanted<'a> {
     /// Rooms, or all of [`CRATES`].
     crates: Vec<&'a str>,
-    /// Arguments of every test program: the filter.
-    arguments: Vec<&'a str>,
+    /// Of every test program.
+    filter: Vec<&'a str>,
     /// Whether systemd is to be the first process.
     systemd: bool,
     /// Whether systemd mounts cgroup v1 (with the unified hierarchy beside, without controllers), as before Debian 11.
@@ -38,7 +38,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn parse(words: &[&'a str]) -> Self {
-        let mut wanted = Self { crates: Vec::new(), arguments: Vec::new(), systemd: false, v1: false };
+        let mut wanted = Self { crates: Vec::new(), filter: Vec::new(), systemd: false, v1: false };
         for &word in words {
             if word == "--systemd" {
                 wanted.systemd = true;
@@ -47,7 +47,7 @@ impl<'a> Wanted<'a> {
             } else if shell::root().join("crates").join(word).is_dir() {
                 wanted.crates.push(word);
             } else {
-                wanted.arguments.push(word);
+                wanted.filter.push(word);
             }
         }
         if wanted.crates.is_empty() {

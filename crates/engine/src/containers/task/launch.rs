@@ -111,7 +111,7 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
 
 /// A shim of its own, in a fresh folder.
 async fn spawn(shared: &Arc<Shared>, dir: PathBuf) -> Result<Shim> {
-    let below = shared.clone();
+    let (below, folder) = (shared.clone(), dir.clone());
     let (client, child) = blocking::run(move || {
         if let Err(failure) = std::fs::remove_dir_all(&dir)
             && failure.kind() != std::io::ErrorKind::NotFound
@@ -121,7 +121,7 @@ async fn spawn(shared: &Arc<Shared>, dir: PathBuf) -> Result<Shim> {
         below.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e))
     })
     .await?;
-    let (link, notices) = Link::new(client, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
+    let (link, notices) = Link::new(client, folder, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
     Ok(Shim { link, notices })
 }
 
