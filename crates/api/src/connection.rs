@@ -15,6 +15,9 @@ use tokio::{
 /// own 90 seconds, so that it is the client who closes first.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// So long nobody looks whether a client has gone.
+const UNWATCHED: Duration = Duration::from_millis(50);
+
 /// How long running answers may go on once the daemon ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -70,9 +73,15 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     reason = "its successor is unsafe for types that may lie about their descriptor; an OwnedFd does not"
 )]
 pub(crate) fn hang_up(stream: &UnixStream) -> io::Result<impl Future<Output = ()> + use<>> {
-    let watched = AsyncFd::with_interest(stream.as_fd().try_clone_to_owned()?, Interest::PRIORITY)?;
+    let watched = stream.as_fd().try_clone_to_owned()?;
     Ok(async move {
-        if let Err(error) = watched.ready(Interest::PRIORITY).await {
+        // Most are over by then, and one that was closed meanwhile says so at once.
+        tokio::time::sleep(UNWATCHED).await;
+        let ready = match AsyncFd::with_interest(watched, Interest::PRIORITY) {
+            Ok(watched) => watched.ready(Interest::PRIORITY).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
             tracing::debug!(%error, "cannot watch a connection");
             std::future::pending::<()>().await;
         }

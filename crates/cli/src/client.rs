@@ -34,8 +34,8 @@ pub(crate) enum Host {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     host: Host,
-    /// Agreed on with the engine at the first request.
-    version: Arc<tokio::sync::OnceCell<(u16, u16)>>,
+    /// Agreed on with the engine.
+    version: Arc<Mutex<Option<(u16, u16)>>>,
     /// The connection used last; it may still be busy with an answer.
     last: Arc<Mutex<Option<Sender>>>,
 }
@@ -68,11 +68,28 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 pub(crate) fn empty() -> Body {
-    Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
+    full(Bytes::new())
 }
 
-fn json(value: &Value) -> Body {
-    Full::new(Bytes::from(value.to_string())).map_err(|never| match never {}).boxed()
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+fn version(text: &str) -> Option<(u16, u16)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// `DOCKER_API_VERSION`.
+fn fixed() -> Option<(u16, u16)> {
+    std::env::var("DOCKER_API_VERSION").ok().and_then(|text| version(&text))
+}
+
+/// The newest version of an engine that finds ours too new.
+fn newest_of(error: &anyhow::Error) -> Option<(u16, u16)> {
+    let refused = error.downcast_ref::<Refused>().filter(|it| it.status == StatusCode::BAD_REQUEST)?;
+    let (_, theirs) = refused.message.split_once("is too new. Maximum supported API version is ")?;
+    version(theirs.trim())
 }
 
 /// A request body fed from a channel; an error aborts the request.
@@ -200,22 +217,22 @@ impl Client {
         Ok(response)
     }
 
+    fn agreed(&self) -> std::sync::MutexGuard<'_, Option<(u16, u16)>> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The API version to speak: `DOCKER_API_VERSION`, else the lower of ours and the engine's.
-    pub(crate) async fn version(&self) -> anyhow::Result<(u16, u16)> {
-        let parse =
-            |text: &str| text.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-        let agreed = self.version.get_or_try_init(|| async {
-            if let Some(fixed) = std::env::var("DOCKER_API_VERSION").ok().and_then(|text| parse(&text)) {
-                return Ok(fixed);
-            }
-            let request = Request::builder().uri("/_ping").header(header::HOST, "docker").body(empty())?;
-            let response = self.exchange(request).await?;
-            let theirs = response.headers().get("Api-Version").and_then(|value| parse(value.to_str().ok()?));
-            // read to its end: then the connection is free
-            response.into_body().collect().await?;
-            anyhow::Ok(theirs.map_or(NEWEST, |theirs| theirs.min(NEWEST)))
-        });
-        agreed.await.copied()
+    async fn version(&self) -> anyhow::Result<(u16, u16)> {
+        let known = self.agreed().or_else(fixed);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let request = Request::builder().uri("/_ping").header(header::HOST, "docker").body(empty())?;
+        let response = self.exchange(request).await?;
+        let theirs = response.headers().get("Api-Version").and_then(|it| version(it.to_str().ok()?));
+        // read to its end: then the connection is free
+        response.into_body().collect().await?;
+        Ok(*self.agreed().insert(theirs.map_or(NEWEST, |theirs| theirs.min(NEWEST))))
     }
 
     /// Sends a request as it is; any status comes back.
@@ -259,6 +276,25 @@ impl Client {
         Err(Refused { status, message }.into())
     }
 
+    /// [`Client::call`] with a body that can be sent again, so that nothing needs to be agreed on before: an engine that finds our newest
+    /// version too new says which it speaks, and has done nothing.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> anyhow::Result<http::Response<Incoming>> {
+        if self.agreed().is_some() || fixed().is_some() {
+            return self.call(method, path, headers, full(body)).await;
+        }
+        *self.agreed() = Some(NEWEST);
+        let outcome = self.call(method.clone(), path, headers, full(body.clone())).await;
+        let Some(theirs) = outcome.as_ref().err().and_then(newest_of) else { return outcome };
+        *self.agreed() = Some(theirs);
+        self.call(method, path, headers, full(body)).await
+    }
+
     async fn value(response: http::Response<Incoming>) -> anyhow::Result<Value> {
         let body = response.into_body().collect().await?.to_bytes();
         if body.is_empty() {
@@ -268,11 +304,11 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        Self::value(self.call(Method::GET, path, &[], empty()).await?).await
+        Self::value(self.ask(Method::GET, path, &[], Bytes::new()).await?).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        Self::value(self.call(Method::DELETE, path, &[], empty()).await?).await
+        Self::value(self.ask(Method::DELETE, path, &[], Bytes::new()).await?).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
@@ -289,9 +325,9 @@ impl Client {
             Some(value) => {
                 let mut headers = headers.to_vec();
                 headers.push(("Content-Type", "application/json".to_owned()));
-                self.call(Method::POST, path, &headers, json(value)).await
+                self.ask(Method::POST, path, &headers, value.to_string().into()).await
             }
-            None => self.call(Method::POST, path, headers, empty()).await,
+            None => self.ask(Method::POST, path, headers, Bytes::new()).await,
         }
     }
 
@@ -366,6 +402,15 @@ mod tests {
             assert_eq!(Host::parse(text).unwrap().to_string(), shown);
         }
         assert!(Host::parse("ssh://x").is_err());
+    }
+
+    #[test]
+    fn an_older_engine_says_which_version_it_speaks() {
+        let refused = |status, message: &str| Refused { status, message: message.to_owned() }.into();
+        let text = "client version 1.47 is too new. Maximum supported API version is 1.41";
+        assert_eq!(newest_of(&refused(StatusCode::BAD_REQUEST, text)), Some((1, 41)));
+        assert_eq!(newest_of(&refused(StatusCode::NOT_FOUND, text)), None);
+        assert_eq!(newest_of(&refused(StatusCode::BAD_REQUEST, "no such image")), None);
     }
 
     #[test]

@@ -66,10 +66,6 @@ impl<'a> Case<'a> {
         &mut self.config["linux"]
     }
 
-    pub(crate) fn process(&mut self) -> &mut Value {
-        &mut self.config["process"]
-    }
-
     /// Adds a mount.
     pub(crate) fn mount(&mut self, destination: &str, kind: &str, source: &str, options: &[&str]) {
         let entry = json!({"destination": destination, "type": kind, "source": source, "options": options});

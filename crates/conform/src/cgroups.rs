@@ -44,6 +44,7 @@ impl Cgroups {
         let v2 = self.folders.iter().find(|(controllers, folder)| {
             let enabled = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
             controllers.is_empty()
+                && (is_v2() || controller.is_empty())
                 && (enabled.split_whitespace().any(|one| one == controller) || controller.is_empty())
         });
         match v1.or(v2) {

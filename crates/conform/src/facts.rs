@@ -35,8 +35,8 @@ impl Facts {
         line.unwrap_or_default().trim()
     }
 
-    /// A capability set (`CapEff`) as bits.
-    pub(crate) fn capabilities(&self, set: &str) -> u64 {
+    /// A set of `/proc/self/status` (`CapEff`, `SigIgn`) as bits.
+    pub(crate) fn bits(&self, set: &str) -> u64 {
         u64::from_str_radix(self.status(set), 16).unwrap_or_default()
     }
 

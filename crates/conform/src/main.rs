@@ -11,6 +11,7 @@ mod mounts;
 mod probe;
 mod report;
 mod scenarios;
+mod socket;
 mod suite;
 mod verdict;
 
@@ -21,7 +22,7 @@ const USAGE: &str = "usage: dhow-conform [--runtime PROGRAM] [--keep] [--differe
 
   --runtime PROGRAM     what is judged; default: dhow-runtime
   --keep                leave the bundles of scenarios that fail
-  --differences NAME    expect what is written down for this runtime (runc): anything else is a failure
+  --differences NAME    expect what is written down for this runtime (dhow, runc): anything else is a failure
   FILTER                words that a scenario's name or section must contain, any of them
   list                  the scenarios, one a line
   table                 the tables of docs/conformance.md

@@ -103,10 +103,11 @@ pub(crate) fn tables() -> String {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         writeln!(text, "| {section} | {} |", names.join(" ")).ok();
     }
-    text += "\n| scenario | runc 1.1.5 is | because |\n|---|---|---|\n";
-    for difference in differences::RUNC {
-        writeln!(text, "| `{}` | {} | {} |", difference.scenario, difference.kind.word(), difference.reason)
-            .ok();
+    for (name, list) in [("runc 1.1.5", differences::RUNC), ("dhow-runtime", differences::DHOW)] {
+        writeln!(text, "\n| scenario | {name} is | because |\n|---|---|---|").ok();
+        for Difference { scenario, kind, reason } in list {
+            writeln!(text, "| `{scenario}` | {} | {reason} |", kind.word()).ok();
+        }
     }
     text
 }

@@ -10,13 +10,13 @@ use crate::{
     verdict::{Stop, Verdict, failed, must},
 };
 use rustix::{
-    mount::{MountPropagationFlags, mount_change},
+    mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount},
     process::{WaitOptions, getpid, set_child_subreaper, waitpid},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -57,7 +57,7 @@ impl Options {
 /// Runs what is asked for and says how it went.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let folder = PathBuf::from(format!("/tmp/dhow-conform-{}", getpid().as_raw_nonzero()));
-    if let Err(stop) = settle(&folder) {
+    if let Err(stop) = settle(&folder, &options.runtime) {
         report::complain(&format!("dhow-conform: {stop}\n"));
         return ExitCode::FAILURE;
     }
@@ -83,8 +83,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 /// A mount namespace of our own, so that nothing stays on the host; containers' processes become our children.
-fn settle(folder: &Path) -> Verdict {
+fn settle(folder: &Path, runtime: &Path) -> Verdict {
     must(rustix::process::geteuid().is_root(), || "only root can run the scenarios".to_owned())?;
+    if let Err(error) = Command::new(runtime).arg("--version").output() {
+        return failed(format!("{}: {error}", runtime.display()));
+    }
     dhow_sys::namespaces::unshare(dhow_sys::clone::new::MOUNT)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     set_child_subreaper(Some(getpid()))?;
@@ -125,16 +128,24 @@ fn cgroup_roots() -> Vec<PathBuf> {
     kinds.map(|mount| PathBuf::from(mount.point).join("dhow-conform")).collect()
 }
 
-/// Removes a scenario's folders, and those of a second container beside it.
+/// Removes a scenario's folders, and those of a second container beside it, with what a scenario that failed left mounted there.
 fn clear(folder: &Path, id: &str) {
-    for name in [id.to_owned(), format!("{id}-b")] {
-        if id.is_empty() || folder.join(&name).exists() {
-            if let Err(error) = fs::remove_dir_all(folder.join(&name)) {
-                report::complain(&format!("removing {}: {error}\n", folder.join(&name).display()));
+    let folders = if id.is_empty() {
+        vec![folder.to_owned()]
+    } else {
+        vec![folder.join(id), folder.join(format!("{id}-b"))]
+    };
+    for folder in folders.iter().filter(|folder| folder.exists()) {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for mount in
+            mounts::parse(&table).iter().rev().filter(|mount| Path::new(&mount.point).starts_with(folder))
+        {
+            if let Err(error) = unmount(mount.point.as_str(), UnmountFlags::DETACH) {
+                report::complain(&format!("unmounting {}: {error}\n", mount.point));
             }
         }
-        if id.is_empty() {
-            return;
+        if let Err(error) = fs::remove_dir_all(folder) {
+            report::complain(&format!("removing {}: {error}\n", folder.display()));
         }
     }
 }

@@ -47,6 +47,8 @@ fn start(flags: Flags) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("dhowd must run as root: it makes namespaces, mounts, networks and cgroups");
     }
+    // As dockerd: what is made with a mode gets it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("dhowd")

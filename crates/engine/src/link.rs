@@ -55,6 +55,8 @@ pub(crate) struct Link {
     dir: PathBuf,
     next: AtomicU32,
     open: Mutex<Open>,
+    /// The shim, until somebody reaps it.
+    child: Mutex<Option<Child>>,
 }
 
 /// What waits for an answer.
@@ -77,16 +79,45 @@ impl Link {
             reason = "its successor is unsafe; Polled owns its descriptor and never lets go of it"
         )]
         let client = AsyncFd::new(Polled(client))?;
-        let link = Arc::new(Self { client, dir, next: AtomicU32::new(1), open: Mutex::default() });
+        let link = Arc::new(Self {
+            client,
+            dir,
+            next: AtomicU32::new(1),
+            open: Mutex::default(),
+            child: Mutex::new(child),
+        });
         let (sender, notices) = mpsc::unbounded_channel();
-        tokio::spawn(read(link.clone(), child, sender));
+        tokio::spawn(read(link.clone(), sender));
         Ok((link, notices))
+    }
+
+    /// The shim's process, for who will reap it when it has gone; else the link does.
+    pub(crate) fn take_child(&self) -> Option<Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Sends a request and waits for its answer: the pid for `Create`, `Go` and `Exec`, else 0.
     pub(crate) async fn call(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<i32, Refusal> {
+        let Asked(mut answer) = self.ask(request, fds).await?;
+        if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        self.prod(Signal::CONT).await;
+        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
+        if ends && let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        // its container dies with it
+        if ends {
+            self.prod(Signal::KILL).await;
+        }
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Sends a request: the shim does one after the other, and others may be sent before it has answered.
+    pub(crate) async fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Asked, Refusal> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, mut answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         {
             let mut open = self.lock();
             if open.gone {
@@ -103,19 +134,7 @@ impl Link {
                 detail: failure.to_string(),
             });
         }
-        if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
-        }
-        self.prod(Signal::CONT).await;
-        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
-        if ends && let Ok(answer) = timeout(PATIENCE, &mut answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
-        }
-        // its container dies with it
-        if ends {
-            self.prod(Signal::KILL).await;
-        }
-        answer.await.unwrap_or_else(|_| Err(gone()))
+        Ok(Asked(answer))
     }
 
     /// The first notice, which is `Hello`.
@@ -159,8 +178,18 @@ impl Link {
 
     /// Hands a stream end to the shim.
     pub(crate) async fn attach(&self, target: Target, end: OwnedFd, wanted: Streams) -> Result<(), Refusal> {
+        self.ask_attach(target, end, wanted).await?.answer().await.map(drop)
+    }
+
+    /// The same, with the answer for later.
+    pub(crate) async fn ask_attach(
+        &self,
+        target: Target,
+        end: OwnedFd,
+        wanted: Streams,
+    ) -> Result<Asked, Refusal> {
         let Streams { stdin, stdout, stderr } = wanted;
-        self.call(&Request::Attach { target, stdin, stdout, stderr }, &[end.as_fd()]).await.map(|_| ())
+        self.ask(&Request::Attach { target, stdin, stdout, stderr }, &[end.as_fd()]).await
     }
 
     /// Signals a process of the container.
@@ -215,6 +244,17 @@ impl Link {
     }
 }
 
+/// A request that was sent.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Asked(oneshot::Receiver<Result<i32, Refusal>>);
+
+impl Asked {
+    pub(crate) async fn answer(self) -> Result<i32, Refusal> {
+        self.0.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
 /// Which streams an attached client takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Streams {
@@ -233,7 +273,7 @@ fn gone() -> Refusal {
 }
 
 /// Reads events until the shim has gone, then answers whatever is still open and reaps it.
-async fn read(link: Arc<Link>, child: Option<Child>, notices: mpsc::UnboundedSender<Notice>) {
+async fn read(link: Arc<Link>, notices: mpsc::UnboundedSender<Notice>) {
     let failure = loop {
         let mut ready = match link.client.readable().await {
             Ok(ready) => ready,
@@ -260,7 +300,7 @@ async fn read(link: Arc<Link>, child: Option<Child>, notices: mpsc::UnboundedSen
     if notices.send(Notice::Gone).is_err() {
         tracing::debug!("a shim went after its container's task");
     }
-    if let Some(mut child) = child {
+    if let Some(mut child) = link.take_child() {
         // It has closed its socket, so it is ending: this takes microseconds, on a thread that may block.
         let reaped =
             crate::blocking::run(move || child.wait().map_err(|e| crate::error::io("reap", "shim", e))).await;

@@ -5,7 +5,6 @@ use crate::{
 };
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use std::{
     path::PathBuf,
@@ -70,9 +69,8 @@ impl Shared {
                 bip: config.bip,
                 resolv_conf: PathBuf::from("/etc/resolv.conf"),
             })?;
-            let launcher = Launcher::new(&config.shim)
-                .map_err(|e| error::io("read", config.shim.display(), e))?
-                .with_descriptors(raise_descriptors()?);
+            let launcher =
+                Launcher::new(&config.shim).map_err(|e| error::io("read", config.shim.display(), e))?;
             let cgroup2 = rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type == 0x6367_7270);
             Ok(Arc::new(Self {
                 store,
@@ -148,14 +146,4 @@ impl Shared {
     pub(crate) fn shim_dir(&self, id: &str) -> PathBuf {
         self.config.exec_root.join("shims").join(id)
     }
-}
-
-/// As many open files as the hard limit allows: a container costs the engine up to ten, and the usual 1,024 are soon used up. What was in force
-/// before comes back: it is what containers get.
-fn raise_descriptors() -> Result<Rlimit> {
-    let given = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: given.maximum, maximum: given.maximum };
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|e| error::io("raise", "the limit of open files", e.into()))?;
-    Ok(given)
 }

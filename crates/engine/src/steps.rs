@@ -170,7 +170,7 @@ fn prepare(shared: &Shared, step: &Step) -> Result<Made> {
             },
             netns_passed: step.network != StepNetwork::Host,
             make_cwd: true,
-            init: None,
+            ..Options::default()
         };
         let plan = dhow_runtime::plan(&oci, &options, &shared.host)?;
         made.plan = plan.encode();

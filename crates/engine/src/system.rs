@@ -8,7 +8,12 @@ use crate::{
 use dhow_oci::Digest;
 use dhow_runtime::Lack;
 use dhow_store::{Image, Volume};
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// `GET /info`, less what is constant or in [`crate::Config`].
 #[derive(Debug, Clone, Default)]
@@ -133,7 +138,7 @@ fn info(shared: &Shared) -> Info {
             count(&|s| !s.is_up()),
         ),
         images: shared.store.images().len(),
-        ncpu: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        ncpu: cores(),
         mem_total,
         kernel_version: uname.release().to_string_lossy().into_owned(),
         operating_system: field("PRETTY_NAME="),
@@ -172,6 +177,12 @@ fn backing(path: &Path) -> String {
         _ => "unknown",
     }
     .to_owned()
+}
+
+/// Processors that this process may use. Asked for once: std reads the cgroup's quota for it, file by file.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 fn disk_usage(shared: &Shared) -> Result<DiskUsage> {

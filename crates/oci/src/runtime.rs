@@ -1,7 +1,7 @@
-//! The OCI runtime specification's configuration (config.md, config-linux.md 1.2), as far as Linux has it.
-//! Field names are the specification's in snake case. What is absent in JSON is `None` or empty here.
+//! The OCI runtime specification's configuration (config.md, config-linux.md 1.3), as far as Linux has it.
+//! Field names are the specification's in snake case. What is absent or null in JSON is `None` or empty here; unknown fields are ignored.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! object {
@@ -9,8 +9,13 @@ macro_rules! object {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
         #[serde(rename_all = "camelCase", default)]
-        pub struct $name { $($(#[$fdoc])* pub $field: $kind),* }
+        pub struct $name { $($(#[$fdoc])* #[serde(deserialize_with = "nullable")] pub $field: $kind),* }
     };
+}
+
+/// A null is what an absent field is: Go's writers produce it for empty lists.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 object!(/// The whole `config.json`.
@@ -60,7 +65,35 @@ Process {
     oom_score_adj: Option<i32>,
     /// SELinux label.
     selinux_label: Option<String>,
+    /// At the disks.
+    io_priority: Option<IoPriority>,
+    /// At the processors.
+    scheduler: Option<Scheduler>,
+    /// Processors of an additional process.
+    #[serde(rename = "execCPUAffinity")]
+    exec_cpu_affinity: Option<CpuAffinity>,
 });
+object!(/// Turn at the disks.
+IoPriority { /** `IOPRIO_CLASS_RT`, `_BE`, `_IDLE` */ class: String, /** 0 to 7 */ priority: i64 });
+object!(/// Turn at the processors.
+Scheduler {
+    /// `SCHED_OTHER`, …
+    policy: String,
+    /// -20 to 19.
+    nice: i32,
+    /// 1 to 99, for FIFO and RR.
+    priority: i32,
+    /// `SCHED_FLAG_…`.
+    flags: Vec<String>,
+    /// Nanoseconds, for DEADLINE.
+    runtime: u64,
+    /// Nanoseconds, for DEADLINE.
+    deadline: u64,
+    /// Nanoseconds, for DEADLINE.
+    period: u64,
+});
+object!(/// Processors as in `0-3,7`.
+CpuAffinity { /** before the process is in its cgroup */ initial: String, #[serde(rename = "final")] /** afterwards */ last: String });
 object!(/// Characters of a terminal.
 ConsoleSize { /** rows */ height: u16, /** columns */ width: u16 });
 object!(/// Numbers of a user.
@@ -130,7 +163,27 @@ Linux {
     readonly_paths: Vec<String>,
     /// SELinux.
     mount_label: Option<String>,
+    /// `monotonic` and `boottime`.
+    time_offsets: BTreeMap<String, TimeOffset>,
+    /// Which system programs see.
+    personality: Option<Personality>,
+    /// Cache and memory bandwidth.
+    intel_rdt: Option<IntelRdt>,
+    /// Interfaces of the host that move into the container, by name.
+    net_devices: BTreeMap<String, NetDevice>,
+    /// Memory nodes.
+    memory_policy: Option<MemoryPolicy>,
 });
+object!(/// How far a clock is from the host's.
+TimeOffset { /** seconds */ secs: i64, /** and nanoseconds */ nanosecs: u32 });
+object!(/// Execution domain.
+Personality { /** `LINUX` or `LINUX32` */ domain: String, /** none so far */ flags: Vec<String> });
+object!(/// Intel's resource director; only that it is asked for.
+IntelRdt { #[serde(rename = "closID")] /** class */ clos_id: Option<String> });
+object!(/// An interface's new name.
+NetDevice { /** the old one if absent */ name: Option<String> });
+object!(/// NUMA policy.
+MemoryPolicy { /** `MPOL_…` */ mode: String, /** list */ nodes: String, /** `MPOL_F_…` */ flags: Vec<String> });
 object!(/// One range of ids.
 IdMapping { #[serde(rename = "containerID")] /** inside */ container_id: u32, #[serde(rename = "hostID")] /** outside */ host_id: u32, /** how many */ size: u32 });
 object!(/// One namespace.
@@ -187,3 +240,23 @@ object!(/// Rules with one verdict.
 Syscall { /** of calls */ names: Vec<String>, /** verdict */ action: String, /** errno */ errno_ret: Option<u32>, /** all must hold */ args: Vec<SyscallArg> });
 object!(/// One comparison of an argument.
 SyscallArg { /** 0 to 5 */ index: u32, /** operand */ value: u64, /** mask's operand */ value_two: u64, /** `SCMP_CMP_…` */ op: String });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_are_absent_and_unknown_fields_are_ignored() {
+        let text = r#"{"ociVersion":"1.3.0","mounts":null,"hooks":null,"future":{"a":1},
+            "process":{"args":["a"],"commandLine":"x","env":null,"execCPUAffinity":{"final":"1"},"ioPriority":{"class":"IOPRIO_CLASS_BE","priority":3}},
+            "linux":{"timeOffsets":{"boottime":{"secs":-5}},"intelRdt":{"closID":"x","new":true},"netDevices":{"eth7":{"name":"in"}}}}"#;
+        let spec: Spec = serde_json::from_str(text).unwrap();
+        let (process, linux) = (spec.process.unwrap(), spec.linux.unwrap());
+        assert!(spec.mounts.is_empty() && process.env.is_empty());
+        assert_eq!(process.exec_cpu_affinity.unwrap().last, "1");
+        assert_eq!(process.io_priority.unwrap().priority, 3);
+        assert_eq!(linux.time_offsets["boottime"], TimeOffset { secs: -5, nanosecs: 0 });
+        assert_eq!(linux.intel_rdt.unwrap().clos_id.as_deref(), Some("x"));
+        assert_eq!(linux.net_devices["eth7"].name.as_deref(), Some("in"));
+    }
+}

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// What a container is made from.
 #[derive(Debug)]
 pub(crate) struct Bundle {
+    /// Of the container that is made from it.
+    pub(crate) id: String,
     /// Absolute, without links.
     pub(crate) path: PathBuf,
     /// `config.json` as it is.
@@ -21,8 +23,16 @@ pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Spec, Failure> {
     serde_json::from_slice(text).map_err(|e| Failure::file("read", path, e))
 }
 
+/// `1.2.0`, `1.0.2-dev`: SemVer 2.0.0, which the specification wants.
+fn is_version(text: &str) -> bool {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<&str> = core.split('.').collect();
+    let number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.len() == 3 && numbers.iter().all(number)
+}
+
 /// Makes `root.path` and sources of binds absolute, and names cgroups where the specification leaves them to us.
-pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str) {
+pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str, systemd: bool) {
     if let Some(root) = &mut spec.root {
         root.path = bundle.join(&root.path).to_string_lossy().into_owned();
     }
@@ -36,13 +46,17 @@ pub(crate) fn complete(spec: &mut Spec, bundle: &Path, id: &str) {
     if let Some(linux) = &mut spec.linux
         && linux.cgroups_path.as_deref().unwrap_or_default().is_empty()
     {
-        linux.cgroups_path = Some(format!("/dhow-runtime-{id}"));
+        linux.cgroups_path = Some(if systemd {
+            format!("system.slice:dhow-runtime:{id}")
+        } else {
+            format!("/dhow-runtime-{id}")
+        });
     }
 }
 
 impl Bundle {
     /// Reads the bundle of the container `id`.
-    pub(crate) fn read(path: Option<&str>, id: &str) -> Result<Self, Failure> {
+    pub(crate) fn read(path: Option<&str>, id: &str, systemd: bool) -> Result<Self, Failure> {
         let path = Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."));
         let path = path.canonicalize().map_err(|e| Failure::file("chdir", path, e))?;
         let config = path.join("config.json");
@@ -51,11 +65,17 @@ impl Bundle {
             _ => Failure::file("open", &config, e),
         })?;
         let mut spec = parse(&config, &text)?;
+        if !is_version(&spec.oci_version) {
+            return Err(Failure::new(format!("ociVersion: {:?} is no version", spec.oci_version)));
+        }
         if spec.process.is_none() {
             return Err(Failure::new("process property must not be empty"));
         }
-        complete(&mut spec, &path, id);
-        Ok(Self { path, text, spec })
+        if spec.oci_version.is_empty() {
+            return Err(Failure::new("ociVersion must not be empty"));
+        }
+        complete(&mut spec, &path, id, systemd);
+        Ok(Self { id: id.to_owned(), path, text, spec })
     }
 
     /// Where the root file system is.
@@ -69,18 +89,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn versions_have_three_numbers() {
+        assert!(["1.2.0", "1.0.2-dev", "1.1.0+x.1"].into_iter().all(is_version));
+        assert!(!["", "1", "1.2", "1.x.0", "1.2.0.1", "v1.2.0", "1..0"].into_iter().any(is_version));
+    }
+
+    #[test]
     fn what_the_caller_left_open_is_filled_in() {
         let text = br#"{"root":{"path":"rootfs"},"linux":{},"mounts":[
             {"destination":"/m","source":"data","options":["rbind"]},{"destination":"/p","type":"proc","source":"proc"}]}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();
-        complete(&mut spec, Path::new("/b"), "one");
+        complete(&mut spec, Path::new("/b"), "one", false);
         assert_eq!(spec.root.unwrap().path, "/b/rootfs");
         let sources: Vec<_> = spec.mounts.into_iter().map(|mount| mount.source.unwrap()).collect();
         assert_eq!(sources, ["/b/data", "proc"]);
         assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/dhow-runtime-one");
         let text = br#"{"root":{"path":"/r"},"linux":{"cgroupsPath":"/x/y"}}"#;
         let mut spec = parse(Path::new("x"), text).unwrap();
-        complete(&mut spec, Path::new("/b"), "one");
+        complete(&mut spec, Path::new("/b"), "one", false);
         assert_eq!(spec.root.unwrap().path, "/r");
         assert_eq!(spec.linux.unwrap().cgroups_path.unwrap(), "/x/y");
     }

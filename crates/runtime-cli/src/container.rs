@@ -1,14 +1,16 @@
 //! What is kept of a container, in `ROOT/ID`: `state.json` (written last, renamed into place: without it the container is being made),
-//! `config.json` as the bundle had it, and the `door` behind which its process waits for `start`. The folder's lock is held by whoever makes
+//! `config.json` as the bundle had it, `agent` where its filter notifies one, and the `door` behind which its process waits for `start`. The folder's lock is held by whoever makes
 //! or deletes the container.
 
 use crate::bundle;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use dhow_oci::runtime::Spec;
-use dhow_runtime::door;
+use dhow_oci::runtime::{Hook, Spec};
+use dhow_runtime::Host;
+use dhow_runtime::door::{self, Agent};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -29,6 +31,10 @@ pub(crate) struct Record {
     pub(crate) created: String,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroups: Vec<PathBuf>,
+    /// Whether systemd made them.
+    pub(crate) systemd: bool,
+    pub(crate) poststart: Vec<Hook>,
+    pub(crate) poststop: Vec<Hook>,
 }
 
 /// Where a container is in its life.
@@ -73,6 +79,12 @@ pub(crate) struct State<'a> {
 pub(crate) struct Container {
     pub(crate) dir: PathBuf,
     pub(crate) record: Record,
+}
+
+/// The machine, with cgroups made by systemd or by us.
+pub(crate) fn host(systemd: bool) -> Result<Host, Failure> {
+    let host = Host::observe()?;
+    Ok(if systemd { host.with_systemd()? } else { host })
 }
 
 /// Names are single folders.
@@ -130,7 +142,15 @@ impl Claim {
     }
 
     /// Writes what is known; from here on the container exists.
-    pub(crate) fn record(mut self, record: Record, config: &[u8]) -> Result<Container, Failure> {
+    pub(crate) fn record(
+        mut self,
+        record: Record,
+        config: &[u8],
+        agent: Option<&[u8]>,
+    ) -> Result<Container, Failure> {
+        if let Some(agent) = agent {
+            write_new(&self.dir.join("agent"), agent)?;
+        }
         write_new(&self.dir.join("config.json"), config)?;
         let text = serde_json::to_vec(&record)
             .map_err(|e| Failure::file("encode", &self.dir.join("state.json"), e))?;
@@ -188,6 +208,11 @@ impl Container {
         Ok(Self::find(root, id)?.map(|container| (container, held)))
     }
 
+    /// Of the first process, which may have ended.
+    pub(crate) fn pid(&self) -> Result<Pid, Failure> {
+        Pid::from_raw(self.record.process.pid).ok_or_else(|| Failure::new("state.json: pid is 0"))
+    }
+
     /// Asked of the kernel, never of a file.
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         if !self.record.process.alive() {
@@ -197,6 +222,16 @@ impl Container {
             return Ok(Status::Paused);
         }
         Ok(if door::knock(&self.dir)?.is_some() { Status::Created } else { Status::Running })
+    }
+
+    /// Who gets the listener of its filter.
+    pub(crate) fn agent(&self) -> Result<Option<Agent>, Failure> {
+        let path = self.dir.join("agent");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(Agent::decode(&bytes)?)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Failure::file("read", &path, e)),
+        }
     }
 
     /// What is printed of it.
@@ -223,12 +258,17 @@ impl Container {
         }
     }
 
+    /// The machine, as it was seen when the container was made.
+    pub(crate) fn host(&self) -> Result<Host, Failure> {
+        host(self.record.systemd)
+    }
+
     /// The specification it was made from.
     pub(crate) fn spec(&self) -> Result<Spec, Failure> {
         let path = self.dir.join("config.json");
         let text = std::fs::read(&path).map_err(|e| Failure::file("read", &path, e))?;
         let mut spec = bundle::parse(&path, &text)?;
-        bundle::complete(&mut spec, &self.record.bundle, &self.record.id);
+        bundle::complete(&mut spec, &self.record.bundle, &self.record.id, self.record.systemd);
         Ok(spec)
     }
 

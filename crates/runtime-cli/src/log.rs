@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// The log of this call.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Log {
     /// None: stderr.
     pub(crate) file: Option<PathBuf>,

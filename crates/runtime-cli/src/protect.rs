@@ -17,13 +17,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 const PROGRAM: &str = "/proc/self/exe";
-/// Set in the environment of the second run, which is ours alone: neither containers nor hooks get it.
+/// In the environment of the second run: its own pid, so that it means nothing to a child that inherits it (a hook may).
 const MARK: &str = "DHOW_RUNTIME_PROTECTED";
 
 /// Returns once the program runs protected.
 pub(crate) fn ensure() -> Result<(), Failure> {
     let failed = |e: Errno| Failure::new(format!("protect the runtime's program: {e}"));
-    if std::env::var_os(MARK).is_some() {
+    let pid = std::process::id().to_string();
+    if std::env::var_os(MARK).is_some_and(|mark| mark == *pid) {
         // The name of a descriptor says nothing in lists of processes.
         rustix::thread::set_name(c"dhow-runtime").map_err(failed)?;
         return if protected().map_err(failed)? {
@@ -36,7 +37,7 @@ pub(crate) fn ensure() -> Result<(), Failure> {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_else(|| "dhow-runtime".into());
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let error = Command::new(path).arg0(name).args(words).env(MARK, "1").exec();
+    let error = Command::new(path).arg0(name).args(words).env(MARK, pid).exec();
     Err(Failure::new(format!("run the protected program: {error}")))
 }
 

@@ -78,6 +78,25 @@ impl Console {
         }
     }
 
+    fn interest(&self) -> PollFlags {
+        let mut interest = PollFlags::empty();
+        interest.set(PollFlags::IN, self.output_open);
+        interest.set(PollFlags::OUT, !self.typed.is_empty());
+        interest
+    }
+
+    fn pass(&mut self, output: PollFlags, input: PollFlags) {
+        if output.contains(PollFlags::OUT) {
+            self.write_typed();
+        }
+        if !output.is_empty() && self.output_open {
+            self.pass_output();
+        }
+        if !input.is_empty() {
+            self.read_typed();
+        }
+    }
+
     fn read_typed(&mut self) {
         let mut chunk = [0; 4096];
         match rustix::io::read(stdin(), &mut chunk) {
@@ -134,41 +153,14 @@ pub(crate) fn until_end(
 ) -> Result<u8, Failure> {
     let mut console = master.map(Console::new).transpose()?;
     loop {
-        let mut fds = vec![
-            PollFd::new(&signals.0, PollFlags::IN),
-            PollFd::from_borrowed_fd(process.pidfd(), PollFlags::IN),
-        ];
-        if let Some(console) = &console {
-            let mut wanted = PollFlags::empty();
-            wanted.set(PollFlags::IN, console.output_open);
-            wanted.set(PollFlags::OUT, !console.typed.is_empty());
-            if console.output_open || !console.typed.is_empty() {
-                fds.push(PollFd::new(&console.master, wanted));
-            }
-            if console.input_open && console.typed.is_empty() {
-                fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
-            }
-        }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(e) => return Err(Failure::new(format!("wait for the process: {e}"))),
-        }
-        let ready: Vec<(bool, bool)> = fds
-            .iter()
-            .map(|fd| {
-                let events = fd.revents();
-                (!events.is_empty(), events.contains(PollFlags::OUT))
-            })
-            .collect();
-        drop(fds);
-        let is = |index: usize| ready.get(index).is_some_and(|(any, _)| *any);
-        if is(0) {
+        let [signalled, ended, output, input] = wait(process, console.as_ref(), signals)?;
+        if !signalled.is_empty() {
             pass_signals(process, console.as_ref(), signals)?;
         }
         if let Some(console) = &mut console {
-            step(console, &ready);
+            console.pass(output, input);
         }
-        if is(1) {
+        if !ended.is_empty() {
             if let Some(console) = &mut console {
                 while console.pass_output() {}
             }
@@ -177,24 +169,23 @@ pub(crate) fn until_end(
     }
 }
 
-/// What is behind the first two descriptors: the master, if it was asked, then stdin, if it was.
-fn step(console: &mut Console, ready: &[(bool, bool)]) {
-    let mut rest = ready.iter().skip(2);
-    let (asked_master, asked_input) =
-        (console.output_open || !console.typed.is_empty(), console.input_open && console.typed.is_empty());
-    let master = asked_master.then(|| rest.next()).flatten();
-    let input = asked_input.then(|| rest.next()).flatten();
-    if let Some((any, writable)) = master {
-        if *writable {
-            console.write_typed();
-        }
-        if *any && console.output_open {
-            console.pass_output();
-        }
-    }
-    if input.is_some_and(|(any, _)| *any) {
-        console.read_typed();
-    }
+/// What happened to the signals, the process, its terminal, what is typed.
+fn wait(process: &Process, console: Option<&Console>, signals: &Signals) -> Result<[PollFlags; 4], Failure> {
+    // What is not asked about stands in for a descriptor that would answer although nobody wants to know.
+    let nothing = || PollFd::new(&signals.0, PollFlags::empty());
+    let mut fds = [
+        PollFd::new(&signals.0, PollFlags::IN),
+        PollFd::from_borrowed_fd(process.pidfd(), PollFlags::IN),
+        console
+            .filter(|console| !console.interest().is_empty())
+            .map_or_else(nothing, |console| PollFd::new(&console.master, console.interest())),
+        console
+            .filter(|console| console.input_open && console.typed.is_empty())
+            .map_or_else(nothing, |_| PollFd::from_borrowed_fd(stdin(), PollFlags::IN)),
+    ];
+    rustix::io::retry_on_intr(|| poll(&mut fds, None))
+        .map_err(|e| Failure::new(format!("wait for the process: {e}")))?;
+    Ok(fds.map(|fd| fd.revents()))
 }
 
 fn pass_signals(process: &Process, console: Option<&Console>, signals: &Signals) -> Result<(), Failure> {
@@ -206,11 +197,9 @@ fn pass_signals(process: &Process, console: Option<&Console>, signals: &Signals)
             Err(e) => return Err(Failure::new(format!("read signals: {e}"))),
         };
         let own = [Signal::CHILD.as_raw(), Signal::PIPE.as_raw(), Signal::URG.as_raw()];
-        if signal == Signal::WINCH.as_raw() {
-            if let Some(console) = console {
-                console.resize();
-                continue;
-            }
+        if let (Some(console), true) = (console, signal == Signal::WINCH.as_raw()) {
+            console.resize();
+            continue;
         }
         if own.contains(&signal) {
             continue;

@@ -1,6 +1,6 @@
 //! Capability names.
 
-use crate::Error;
+use std::collections::BTreeSet;
 
 /// In the kernel's order: the index is the number (capabilities(7)).
 const NAMES: [&str; 41] = [
@@ -53,16 +53,17 @@ pub(crate) fn bit(name: &str) -> Option<u64> {
     NAMES.iter().position(|n| *n == short).map(|index| 1 << index)
 }
 
-/// A set, limited to `available`.
-pub(crate) fn set(field: &str, names: &[String], available: u64) -> Result<u64, Error> {
-    names.iter().try_fold(0, |bits, name| {
-        let bit = bit(name).ok_or_else(|| {
-            Error::invalid(
-                format_args!("process.capabilities.{field}"),
-                format_args!("unknown capability {name:?}"),
-            )
-        })?;
-        Ok(bits | bit & available)
+/// Every capability that has a name.
+pub(crate) const ALL: u64 = (1 << NAMES.len()) - 1;
+
+/// A set, limited to `available`; names that are none go to `unknown`.
+pub(crate) fn set(names: &[String], available: u64, unknown: &mut BTreeSet<String>) -> u64 {
+    names.iter().fold(0, |bits, name| match bit(name) {
+        Some(bit) => bits | bit & available,
+        None => {
+            unknown.insert(name.clone());
+            bits
+        }
     })
 }
 
@@ -82,7 +83,9 @@ mod tests {
             assert_eq!(bit(name), Some(flag.bits()), "{name}");
         }
         assert_eq!(bit("CHOWN"), None);
-        assert_eq!(set("bounding", &["CAP_SYS_ADMIN".into(), "CAP_CHOWN".into()], 1).unwrap(), 1);
-        assert!(set("bounding", &["CAP_NONE".into()], u64::MAX).is_err());
+        let mut unknown = BTreeSet::new();
+        let names = ["CAP_SYS_ADMIN".into(), "CAP_CHOWN".into(), "CAP_NONE".into()];
+        assert_eq!(set(&names, 1, &mut unknown), 1);
+        assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["CAP_NONE"]);
     }
 }

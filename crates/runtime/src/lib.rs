@@ -4,19 +4,24 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod birth;
 mod caps;
 mod cgroup;
 mod child;
 mod code;
 pub mod door;
 mod error;
+pub mod hooks;
 mod host;
 mod init;
+mod interfaces;
 mod plan;
 pub mod seccomp;
 mod start;
 mod step;
 mod systemd;
+mod trees;
+mod userns;
 mod wire;
 
 pub use cgroup::control::{freeze, frozen, processes, signal_all};

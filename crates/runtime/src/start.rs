@@ -2,20 +2,19 @@
 
 use crate::agent::{self, Pids};
 use crate::cgroup::apply::{Doors, Made};
-use crate::child::{self, Inherited};
+use crate::child::{self, HookImages, Inherited};
 use crate::door::Apart;
+use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step};
-use dhow_sys::clone::{Cloned, clone3, new};
+use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 use std::path::{Path, PathBuf};
 
 /// The three standard descriptors of the new process; or a terminal.
@@ -135,14 +134,21 @@ fn start(
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
+    let groups: Vec<Gid> = body.program.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
+    let trees = trees::make(body)?;
+    let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(streams), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
         Stdio::Terminal { size } => (None, size),
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
     }
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
@@ -157,31 +163,34 @@ fn start(
         ]
     });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let ignored = dhow_sys::signals::ignored();
-    let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
-    // The child never comes back from here: what follows the clone is the parent's alone.
-    let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        Cloned::Child => child::run(
-            &Inherited {
-                body,
-                parent: &child,
-                tasks: &doors.tasks,
-                joins: &joins,
-                netns,
-                target,
-                stdio: streams,
-                ignored,
-                size,
-                apart,
-            },
-            &mut image,
-        ),
-    })?;
-    let (pid, pidfd) = cloned?;
+    let mut keep: Vec<BorrowedFd<'_>> =
+        joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
+    keep.extend(
+        [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)].into_iter().flatten(),
+    );
+    keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
+    keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    let inherited = Inherited {
+        body,
+        parent: &child,
+        tasks: &doors.tasks,
+        joins: &joins,
+        netns,
+        target,
+        stdio: streams,
+        ignored: dhow_sys::signals::ignored(),
+        size,
+        groups: &groups,
+        trees: &trees,
+        hooks: hooks.as_ref(),
+        keep: &keep,
+        joined: false,
+        apart,
+    };
+    let (pid, pidfd) = birth::process(&inherited, &doors, container, parent.as_fd(), &mut image)?;
     let Doors { tasks, folder } = doors;
-    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd)).chain([child]);
-    close_all(held.collect());
+    let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
+    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
     let mut process = Process {
         pid,
         pidfd,
@@ -192,14 +201,7 @@ fn start(
         waiting: true,
         made: undo,
     };
-    match wire::receive(process.socket.as_fd()).map_err(|e| Error::os("receive", "from the child", e))? {
-        Answer::Ready(console) => process.console = console,
-        Answer::Failed(error) => return Err(error),
-        Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
-        Answer::Closed => {
-            return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
-        }
-    }
+    process.accompany(body)?;
     if let Some(cgroups) = &mut process.made.cgroups {
         cgroups.entered();
     }
@@ -211,46 +213,22 @@ fn start(
     Ok(process)
 }
 
-/// Clones, with v2 right into the container's cgroup, or to where its init went.
-fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
-    let named = |e| Error::os("clone3", "container", e);
-    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
-        // Its init made cgroups with controllers of their own below: then only those take processes.
-        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
-            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
-            let folder = folder.ok_or_else(|| named(e))?;
-            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
-        }
-        (cloned, _) => cloned.map_err(named),
-    }
+/// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
+fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
+    let images = |list: &[step::Hook]| {
+        let env =
+            |hook: &step::Hook| if hook.env.is_empty() { body.program.env.clone() } else { hook.env.clone() };
+        list.iter().map(|hook| Image::new(&hook.args, &env(hook))).collect()
+    };
+    Ok(HookImages {
+        container: images(&hooks.create_container),
+        start: images(&hooks.start_container),
+        output: crate::hooks::memory().map_err(|e| Error::os("memfd_create", "for hooks", e))?,
+    })
 }
 
-/// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
-fn in_pid_namespace<T>(
-    join: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
-    clone: impl FnOnce() -> T,
-) -> Result<T, Error> {
-    if join.is_none() && target.is_none() {
-        return Ok(clone());
-    }
-    let own = "/proc/self/ns/pid";
-    let home =
-        open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| Error::os("open", own, e))?;
-    match (join, target) {
-        (Some(join), _) => {
-            rustix::thread::move_into_link_name_space(join, Some(LinkNameSpaceType::ProcessID))
-        }
-        (None, Some(target)) => {
-            rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::PROCESS_ID)
-        }
-        (None, None) => Ok(()),
-    }
-    .map_err(|e| Error::os("setns", "pid namespace", e))?;
-    let result = clone();
-    rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::ProcessID))
-        .map_err(|e| Error::os("setns", "own pid namespace", e))?;
-    Ok(result)
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+    wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
 }
 
 /// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
@@ -261,6 +239,19 @@ fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
     rustix::io::fcntl_dupfd_cloexec(fd, 3)
         .map(Some)
         .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
+}
+
+/// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in
+/// its user namespace, who cannot be changed from there.
+fn own_pipes(streams: &[BorrowedFd<'_>; 3], owner: u32) -> Result<(), Error> {
+    for stream in streams {
+        let failed = |e| Error::os("chown", "stdio", e);
+        let stat = rustix::fs::fstat(stream).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != owner {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(owner)), None).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
@@ -306,6 +297,43 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
 }
 
 impl Process {
+    /// Does for the child what only the parent may, until it waits for "go".
+    fn accompany(&mut self, body: &Body) -> Result<(), Error> {
+        let socket = self.socket.as_fd();
+        let go_on = || wire::go(socket).map_err(|e| Error::os("tell", "the child", e));
+        if let Some(maps) = &body.user {
+            userns::write_maps(self.pid, maps)?;
+            go_on()?;
+        }
+        let console = loop {
+            match receive(socket)? {
+                Answer::Ready(console) => break console,
+                Answer::Hooks => {
+                    interfaces::move_all(&body.interfaces, self.pid)?;
+                    if let Some(hooks) = &body.hooks {
+                        outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
+                        outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
+                    }
+                    go_on()?;
+                }
+                Answer::Failed(error) => return Err(error),
+                Answer::Listener(_) => return Err(Error::os("set up", "container", Errno::PROTO)),
+                Answer::Closed | Answer::Born(..) => {
+                    return Err(Error::os("set up", "container", Errno::CHILD).because("the child died"));
+                }
+            }
+        };
+        if body.in_userns {
+            if let Some(value) = &body.program.oom_score_adj {
+                let path = format!("/proc/{}/oom_score_adj", self.pid.as_raw_nonzero());
+                std::fs::write(&path, value.as_bytes()).map_err(|e| Error::io("write", &path, &e))?;
+            }
+            child::privileged(&body.program, Some(self.pid)).map_err(|failure| failure.into_error())?;
+        }
+        self.console = console;
+        Ok(())
+    }
+
     /// In the caller's pid namespace.
     #[must_use]
     pub fn pid(&self) -> Pid {
@@ -346,7 +374,7 @@ impl Process {
                 self.undo();
                 Err(error)
             }
-            Ok(Answer::Ready(_) | Answer::Listener(_)) => {
+            Ok(Answer::Ready(_) | Answer::Listener(_) | Answer::Hooks | Answer::Born(..)) => {
                 self.undo();
                 Err(Error::os("exec", "the child answers out of turn", Errno::PROTO))
             }

@@ -58,6 +58,51 @@ Property {
 record!(/// A namespace entered by path.
 Join { flag: u64, path: CString });
 
+choice!(/// The ids of an id-mapped mount.
+IdMap {
+    /// As the lines of `/proc/<pid>/uid_map` and `gid_map`.
+    1 Ranges { uids: String, gids: String },
+    /// Those of a user namespace that is there.
+    2 Namespace { path: CString },
+});
+
+record!(/// A new user namespace's maps, as the lines of `uid_map` and `gid_map`.
+UserMaps { uids: String, gids: String });
+
+record!(/// What changes about a bound tree: bits of its top mount, bits of all its mounts, and how mounts flow.
+Attributes { set: u64, clear: u64, recursive_set: u64, recursive_clear: u64, propagation: u64 });
+
+record!(/// Kind (as in a mode) and number of a node.
+Device { kind: u32, major: u32, minor: u32 });
+
+choice!(/// A mount that the parent makes before the clone, with the host's privileges, for the child to attach.
+Tree {
+    /// A part of the host's tree; `device` is what it must be.
+    1 Path { source: CString, recursive: bool, attributes: Attributes, idmap: Option<u32>, idmap_recursive: bool, device: Option<Device> },
+    2 Overlay { lowers: Vec<CString>, upper: CString, work: CString, volatile: bool },
+});
+
+record!(/// A network interface of the host and its name in the container.
+Interface { name: String, inside: String });
+
+record!(/// A program run around the container's life, by the child.
+Hook { path: CString, args: Vec<CString>, env: Vec<CString>, timeout: Option<u32> });
+
+record!(/// What runs while the container is made. The state's JSON begins with pid and status, and goes on with `state`.
+Hooks { state: String, prestart: Vec<Hook>, create_runtime: Vec<Hook>, create_container: Vec<Hook>, start_container: Vec<Hook> });
+
+record!(/// `struct sched_attr`.
+Scheduler { policy: u32, flags: u64, nice: i32, priority: u32, runtime: u64, deadline: u64, period: u64 });
+
+record!(/// Turn at the disks.
+IoPriority { class: u32, level: u32 });
+
+record!(/// `MPOL_*` with its flags, and the bits of the nodes.
+MemoryPolicy { mode: u32, nodes: Vec<u64> });
+
+record!(/// A session keyring's name and what is allowed on it besides.
+Keyring { name: CString, permissions: u32 });
+
 record!(/// One resource limit.
 Limit { resource: u32, soft: u64, hard: u64, name: CString });
 
@@ -97,6 +142,18 @@ Program {
     limits: Vec<Limit>,
     oom_score_adj: Option<CString>,
     apparmor: Option<CString>,
+    selinux: Option<CString>,
+    keyring: Option<Keyring>,
+    personality: Option<u32>,
+    scheduler: Option<Scheduler>,
+    io_priority: Option<IoPriority>,
+    /// Processors before the cgroup and in it, as bits; empty: as they are.
+    affinity: Vec<u64>,
+    final_affinity: Vec<u64>,
+    memory_policy: Option<MemoryPolicy>,
+    /// Of a terminal whose maker says no size.
+    rows: u16,
+    columns: u16,
     /// Instructions, 8 bytes each; empty: none.
     seccomp: Vec<u64>,
     seccomp_flags: u32,
@@ -116,12 +173,12 @@ Step {
     2 Overlay { lowers: Vec<CString>, upper: CString, work: CString, volatile: bool },
     /// The same for kernels without `lowerdir+`: mount(2) with one string, over `upper`.
     3 OverlayClassic { upper: CString, data: CString },
-    /// The root is a folder.
-    4 BindRoot { path: CString },
-    /// A new file system.
-    5 Filesystem { kind: CString, source: CString, target: CString, options: Vec<FsOption>, attributes: u64, propagation: u64 },
+    /// The root is a folder; `in_place`: it stays where it is until the end, as programs of the host that look there expect.
+    4 BindRoot { path: CString, in_place: bool },
+    /// A new file system; `fallback`: the tree that is taken where the kernel refuses it in a user namespace.
+    5 Filesystem { kind: CString, source: CString, target: CString, options: Vec<FsOption>, attributes: u64, propagation: u64, fallback: Option<u32> },
     /// A part of the host's tree.
-    6 Bind { source: CString, target: CString, recursive: bool, set: u64, clear: u64, recursive_set: u64, propagation: u64 },
+    6 Bind { source: CString, target: CString, recursive: bool, attributes: Attributes },
     /// v1: a tmpfs with the container's folder of every hierarchy.
     7 CgroupTree { target: CString, folders: Vec<CString>, names: Vec<CString>, aliases: Vec<CString>, attributes: u64 },
     8 Folder { path: CString },
@@ -135,9 +192,23 @@ Step {
     16 Terminal { console: bool },
     17 ReadOnlyRoot {},
     18 Pivot {},
+    /// In place of it: the root is entered only; `hide`: the host's /proc and /sys are taken away from what is left above it.
+    22 Chroot { hide: bool },
     19 RootPropagation { flags: u64, recursive: bool },
     20 CgroupNamespace {},
     21 MountReadOnly { path: CString },
+    /// The root is one of the parent's trees, attached at `path` if there is one; `shared`: others reach its folders too.
+    23 TreeRoot { tree: u32, path: Option<CString>, shared: bool },
+    /// One of the parent's trees.
+    24 Attach { tree: u32, source: CString, target: CString },
+    /// A tmpfs that begins with what the image has there.
+    25 CopyUp { source: CString, target: CString, options: Vec<FsOption>, attributes: u64, propagation: u64 },
+    /// Attributes of what is mounted already.
+    26 Remount { path: CString, attributes: Attributes },
+    /// The parent moves network interfaces in, and runs prestart and createRuntime hooks.
+    27 RuntimeHooks {},
+    /// The child runs createContainer hooks.
+    28 ContainerHooks {},
 });
 
 impl Step {
@@ -148,9 +219,14 @@ impl Step {
             Self::Overlay { upper, .. } | Self::OverlayClassic { upper, .. } => {
                 ("mount overlay", upper.as_bytes())
             }
-            Self::BindRoot { path } => ("bind root", path.as_bytes()),
+            Self::BindRoot { path, .. } => ("bind root", path.as_bytes()),
+            Self::TreeRoot { path, .. } => {
+                ("attach root", path.as_ref().map_or(b"/", |path| path.as_bytes()))
+            }
             Self::Filesystem { target, .. } => ("mount", target.as_bytes()),
-            Self::Bind { target, .. } => ("bind", target.as_bytes()),
+            Self::CopyUp { target, .. } => ("mount and copy", target.as_bytes()),
+            Self::Bind { target, .. } | Self::Attach { target, .. } => ("bind", target.as_bytes()),
+            Self::Remount { path, .. } => ("remount", path.as_bytes()),
             Self::CgroupTree { target, .. } => ("mount cgroups", target.as_bytes()),
             Self::Folder { path } => ("mkdir", path.as_bytes()),
             Self::Node { path, .. } => ("mknod", path.as_bytes()),
@@ -163,6 +239,9 @@ impl Step {
             Self::Terminal { .. } => ("open terminal", b"/dev/pts/ptmx"),
             Self::ReadOnlyRoot {} => ("make read-only", b"/"),
             Self::Pivot {} => ("pivot_root", b"/"),
+            Self::Chroot { .. } => ("chroot", b"/"),
+            Self::RuntimeHooks {} => ("run hooks", b"createRuntime"),
+            Self::ContainerHooks {} => ("run hooks", b"createContainer"),
             Self::RootPropagation { .. } => ("set propagation", b"/"),
             Self::CgroupNamespace {} => ("unshare", b"cgroup namespace"),
         }
@@ -177,7 +256,8 @@ impl fmt::Display for Step {
             Self::Overlay { lowers, volatile, .. } => {
                 write!(f, " lowers={} volatile={volatile}", lowers.len())
             }
-            Self::Filesystem { kind, options, attributes, .. } => {
+            Self::CopyUp { options, attributes, .. } | Self::Filesystem { options, attributes, .. } => {
+                let kind = if let Self::Filesystem { kind, .. } = self { kind.as_c_str() } else { c"tmpfs" };
                 write!(f, " type={}", kind.to_string_lossy())?;
                 for option in options {
                     write!(f, " {}", option.key.to_string_lossy())?;
@@ -185,13 +265,34 @@ impl fmt::Display for Step {
                 }
                 write!(f, " attr={attributes:#x}")
             }
-            Self::Bind { source, recursive, set, .. } => {
+            Self::Bind { source, recursive, attributes, .. } => {
+                let set = attributes.set;
                 write!(f, " from={} recursive={recursive} attr={set:#x}", source.to_string_lossy())
             }
+            Self::Attach { tree, source, .. } => write!(f, " from={} tree={tree}", source.to_string_lossy()),
+            Self::TreeRoot { tree, .. } => write!(f, " tree={tree}"),
+            Self::Remount { attributes, .. } => write!(f, " attr={:#x}", attributes.set),
+            Self::Chroot { hide } => write!(f, " hide={hide}"),
             Self::Node { kind, mode, major, minor, .. } => write!(f, " {kind:o} {major}:{minor} {mode:o}"),
             Self::Link { to, .. } => write!(f, " -> {}", to.to_string_lossy()),
             Self::Sysctl { value, .. } => write!(f, "={}", value.to_string_lossy()),
             _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path { source, recursive, attributes, idmap, .. } => {
+                let set = attributes.set;
+                write!(f, "open tree {} recursive={recursive} attr={set:#x}", source.to_string_lossy())?;
+                idmap.map_or(Ok(()), |map| write!(f, " idmap={map}"))
+            }
+            Self::Overlay { lowers, upper, volatile, .. } => {
+                let (upper, lowers) = (upper.to_string_lossy(), lowers.len());
+                write!(f, "make overlay {upper} lowers={lowers} volatile={volatile}")
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
+use rustix::process::Pid;
 use std::mem::MaybeUninit;
 
 /// A message of fixed size, built without allocation.
@@ -20,7 +21,11 @@ pub(crate) struct Record {
 
 const READY: u8 = b'r';
 const FAILED: u8 = b'f';
+const HOOKS: u8 = b'h';
+const BORN: u8 = b'b';
 const LISTENER: u8 = b'l';
+/// In place of an errno, for a hook that ran and failed: no system call here says it.
+pub(crate) const HOOK_FAILED: Errno = Errno::CANCELED;
 const GO: &[u8] = b"g";
 
 impl Record {
@@ -30,11 +35,27 @@ impl Record {
         record
     }
 
-    pub(crate) fn failed(failure: &Failure<'_>) -> Self {
+    /// The hooks that run outside are due.
+    pub(crate) fn hooks() -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[HOOKS]);
+        record
+    }
+
+    /// The go-between made the container's process.
+    pub(crate) fn born(pid: Pid) -> Self {
+        let mut record = Self { bytes: [0; 4608], len: 0 };
+        record.put(&[BORN]);
+        record.put(&pid.as_raw_nonzero().get().to_le_bytes());
+        record
+    }
+
+    /// `said`: what a hook wrote.
+    pub(crate) fn failed(failure: &Failure<'_>, said: &[u8]) -> Self {
         let mut record = Self { bytes: [0; 4608], len: 0 };
         record.put(&[FAILED]);
         record.put(&failure.errno.raw_os_error().to_le_bytes());
-        for part in [failure.step.as_bytes(), failure.detail.as_bytes(), failure.object] {
+        for part in [failure.step.as_bytes(), failure.detail.as_bytes(), said, failure.object] {
             record.put(part);
             record.put(b"\0");
         }
@@ -85,6 +106,10 @@ pub(crate) fn go(socket: BorrowedFd<'_>) -> Result<()> {
 pub(crate) enum Answer {
     /// It waits for "go"; the terminal's master.
     Ready(Option<OwnedFd>),
+    /// It waits for the hooks.
+    Hooks,
+    /// The container's process, made by a go-between.
+    Born(Pid, OwnedFd),
     /// It failed.
     Failed(Error),
     /// It has its filter, and waits for "go" with this descriptor of it as the listener.
@@ -109,6 +134,11 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer> {
     match bytes.get(..length).unwrap_or_default().split_first() {
         None => Ok(Answer::Closed),
         Some((&READY, _)) => Ok(Answer::Ready(fd)),
+        Some((&HOOKS, _)) => Ok(Answer::Hooks),
+        Some((&BORN, rest)) => {
+            let pid = rest.first_chunk().and_then(|bytes| Pid::from_raw(i32::from_le_bytes(*bytes)));
+            Ok(Answer::Born(pid.ok_or(Errno::PROTO)?, fd.ok_or(Errno::PROTO)?))
+        }
         Some((&LISTENER, rest)) => {
             let number = rest.first_chunk().ok_or(Errno::PROTO)?;
             Ok(Answer::Listener(RawFd::from_le_bytes(*number)))
@@ -123,7 +153,12 @@ fn failure(bytes: &[u8]) -> Error {
         bytes.split_first_chunk().map_or((0, &b""[..]), |(e, rest)| (i32::from_le_bytes(*e), rest));
     let mut parts = rest.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned());
     let mut part = || parts.next().unwrap_or_default();
-    let (step, detail, object) = (part(), part(), part());
+    let (step, mut detail, said, object) = (part(), part(), part(), part());
+    if !said.is_empty() {
+        detail = format!("{detail}: {}", said.trim().replace('\n', "; "));
+    }
+    // How a hook ended is no system call's answer.
+    let errno = if errno == HOOK_FAILED.raw_os_error() { 0 } else { errno };
     Error { step, object, errno, detail }
 }
 
@@ -143,7 +178,7 @@ mod tests {
         let (parent, child) = pair().unwrap();
         let object = [b'x'; 5000];
         let failure = Failure { step: "mount", object: &object, errno: Errno::NOENT, detail: "why" };
-        send(child.as_fd(), &Record::failed(&failure), None).unwrap();
+        send(child.as_fd(), &Record::failed(&failure, b""), None).unwrap();
         let Answer::Failed(error) = receive(parent.as_fd()).unwrap() else { panic!("not a failure") };
         assert_eq!((error.step.as_str(), error.errno, error.detail.as_str()), ("mount", 2, "why"));
         assert!(error.object.len() > 4096);

@@ -5,7 +5,7 @@ use rustix::{
     fd::{AsRawFd, OwnedFd},
     fs::{MemfdFlags, SealFlags},
     io::Errno,
-    process::{Pid, Resource, Rlimit, prlimit},
+    process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit},
 };
 use std::{
     fs::{self, File},
@@ -19,11 +19,12 @@ use std::{
 #[derive(Debug)]
 pub struct Launcher {
     program: OwnedFd,
-    descriptors: Option<Rlimit>,
+    /// What a shim, and so a container, may have open: not the limit that was raised here.
+    descriptors: Rlimit,
 }
 
 impl Launcher {
-    /// Copies `program` (`dhow-shim`).
+    /// Copies `program` (`dhow-shim`), and lets this process have as many descriptors as it may: every shim costs some here.
     ///
     /// # Errors
     /// If it cannot be read or the copy cannot be sealed.
@@ -33,13 +34,9 @@ impl Launcher {
         io::copy(&mut source, &mut copy)?;
         let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&copy, seals)?;
-        Ok(Self { program: copy.into(), descriptors: None })
-    }
-
-    /// Shims, and so containers, get this limit of open files and not the caller's, which may have been raised for itself.
-    #[must_use]
-    pub fn with_descriptors(self, limit: Rlimit) -> Self {
-        Self { descriptors: Some(limit), ..self }
+        let descriptors = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: descriptors.maximum, ..descriptors })?;
+        Ok(Self { program: copy.into(), descriptors })
     }
 
     /// Makes `dir`, binds `dir/sock`, starts a shim on it (own session, not a child that dies with the daemon) and connects. The shim is
@@ -56,7 +53,7 @@ impl Launcher {
         // The connection waits in the queue of the socket: the shim finds it when it comes.
         let client = Client::connect(&made.dir)?;
         // No `pre_exec`: so std uses vfork, whatever the size of the daemon. The path is resolved in the child, which has the descriptor.
-        let mut child = Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
+        let child = Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
             .arg0("dhow-shim")
             .arg(&made.dir)
             .env_clear()
@@ -64,25 +61,21 @@ impl Launcher {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        if let Err(failure) = self.limit(&child) {
-            child.kill()?;
-            child.wait()?;
-            return Err(failure);
-        }
+        self.limit(&child)?;
         made.keep();
         Ok((client, child))
     }
 
-    /// It waits for its first request: nothing of it has the wrong limit.
-    fn limit(&self, child: &Child) -> io::Result<()> {
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        match (&self.descriptors, pid) {
-            (Some(limit), Some(pid)) => match prlimit(Some(pid), Resource::Nofile, limit.clone()) {
-                // it has died already, which its connection tells
-                Ok(_) | Err(Errno::SRCH) => Ok(()),
-                Err(refused) => Err(refused.into()),
-            },
-            _ => Ok(()),
+    /// Gives a shim, which has nothing to start from yet, the limit that was raised here.
+    fn limit(&self, shim: &Child) -> io::Result<()> {
+        let Some(pid) = i32::try_from(shim.id()).ok().and_then(Pid::from_raw) else { return Ok(()) };
+        if self.descriptors.current == self.descriptors.maximum {
+            return Ok(());
+        }
+        match prlimit(Some(pid), Resource::Nofile, self.descriptors.clone()) {
+            // Gone already: the connection says so.
+            Ok(_) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The data root: its lock, its format, its folders.
 
 use crate::{
-    Error, Journal, Kind, Limits, Result, blobs, catalog::Catalog, error::At, layer, reaper::Reaper, volume,
+    Error, Journal, Kind, Limits, Result, blobs, catalog::Catalog, error::At, layer, reaper::Reaper,
+    snapshot::inherited::Inherited, volume,
 };
 use rustix::{
     fd::OwnedFd,
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) reaper: Reaper,
     /// What there is, for readers. Never held across I/O.
     catalog: RwLock<Catalog>,
+    pub(crate) inherited: Inherited,
     /// Held by whoever changes images, layers or volumes, across its I/O.
     mutations: Mutex<()>,
     /// Last: the lock goes when everything else has ended.
@@ -64,8 +66,18 @@ impl Store {
         layer::restore(&root, &journal, &reaper, &mut catalog)?;
         crate::image::restore(&blobs::folder(&root), &journal, &reaper, &mut catalog);
         volume::restore(&root, &journal, &reaper, &mut catalog)?;
-        let (catalog, mutations) = (RwLock::new(catalog), Mutex::new(()));
-        Ok(Self(Arc::new(Inner { root, dir, limits, journal, reaper, catalog, mutations, _lock: lock })))
+        let inner = Inner {
+            root,
+            dir,
+            limits,
+            journal,
+            reaper,
+            catalog: RwLock::new(catalog),
+            inherited: Inherited::default(),
+            mutations: Mutex::default(),
+            _lock: lock,
+        };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The data root.

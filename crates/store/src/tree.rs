@@ -195,6 +195,17 @@ fn remove_at(
             return;
         }
     }
+    remove_folder(top, parent, name, depth, deep, first);
+}
+
+fn remove_folder(
+    top: BorrowedFd<'_>,
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    depth: usize,
+    deep: &mut Vec<Vec<u8>>,
+    first: &mut Option<io::Error>,
+) {
     if depth >= DEEPEST {
         let moved = format!("deep-{}-{}", deep.len(), random_hex()).into_bytes();
         if fs::renameat(parent, name, top, moved.as_slice()).is_ok() {
@@ -206,18 +217,27 @@ fn remove_at(
         soften(parent, name);
         open_in(parent, name)
     });
-    match inner.and_then(|dir| names(&dir).map(|names| (dir, names))) {
-        Ok((dir, names)) => {
-            for inner in names {
-                remove_at(top, dir.as_fd(), inner.to_bytes(), depth + 1, deep, first);
+    let emptied = inner.and_then(|dir| {
+        let mut dir = fs::Dir::new(dir)?;
+        let mut entries = Vec::new();
+        while let Some(entry) = dir.read() {
+            let entry = entry?;
+            entries.push((entry.file_name().to_owned(), entry.file_type()));
+        }
+        for (name, kind) in entries.iter().map(|(name, kind)| (name.to_bytes(), *kind)) {
+            match (name, kind) {
+                (b"." | b"..", _) => {}
+                (_, FileType::Directory) => remove_folder(top, dir.fd()?, name, depth + 1, deep, first),
+                _ => remove_at(top, dir.fd()?, name, depth + 1, deep, first),
             }
         }
-        Err(e) => {
-            first.get_or_insert(e);
-        }
+        Ok(())
+    });
+    if let Err(e) = emptied {
+        first.get_or_insert(e);
     }
     if let Err(e) = fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
-        && !gone(e)
+        && e != Errno::NOENT
     {
         first.get_or_insert(e.into());
     }

@@ -12,6 +12,8 @@ use std::mem::size_of;
 pub mod new {
     /// Mounts.
     pub const MOUNT: u64 = 0x0002_0000;
+    /// Monotonic and boot clocks. Its offsets can be written only before the first process is in it.
+    pub const TIME: u64 = 0x80;
     /// Cgroup root.
     pub const CGROUP: u64 = 0x0200_0000;
     /// Host name.
@@ -25,7 +27,7 @@ pub mod new {
     /// Network.
     pub const NET: u64 = 0x4000_0000;
     /// All of them.
-    pub const ALL: u64 = MOUNT | CGROUP | UTS | IPC | USER | PID | NET;
+    pub const ALL: u64 = MOUNT | TIME | CGROUP | UTS | IPC | USER | PID | NET;
 }
 
 /// Which side of the clone this is.
@@ -63,24 +65,41 @@ pub fn single_threaded() -> std::io::Result<bool> {
 /// `EDEADLK` if the process has more than one thread: another thread may hold a lock (the allocator's) that nobody would release in
 /// the child. Else what clone3 says.
 pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned> {
-    const CLONE_PIDFD: u64 = 0x1000;
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
     if !single_threaded().map_err(|_| Errno::DEADLK)? {
         return Err(Errno::DEADLK);
     }
+    clone(namespaces & new::ALL, cgroup)
+}
+
+/// [`clone3`] for a child of [`clone3`], which is single-threaded by its birth and must not allocate: no look into /proc.
+/// With `sibling` the new process is a child of the caller's parent.
+///
+/// # Errors
+/// What clone3 says.
+pub fn clone3_again(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> Result<Cloned> {
+    const CLONE_PARENT: u64 = 0x8000;
+    clone(namespaces & new::ALL | if sibling { CLONE_PARENT } else { 0 }, cgroup)
+}
+
+/// `flags`: bits of [`new`] and CLONE_PARENT.
+fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned> {
+    const CLONE_PIDFD: u64 = 0x1000;
+    const CLONE_PARENT: u64 = 0x8000;
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
     let mut pidfd: libc::c_int = -1;
     // SAFETY: clone_args is a struct of integers; all zeros is its documented neutral value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = (namespaces & new::ALL) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+    args.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
     args.pidfd = (&raw mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // A sibling has its maker's.
+    args.exit_signal = if flags & CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 };
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::BADF)?;
     }
-    // SAFETY: no CLONE_VM and no stack: the child continues here on a copy of this stack, like fork. The process has one thread, so no
-    // lock is held by a thread that does not exist in the child. `pidfd` outlives the call.
+    // SAFETY: no CLONE_VM and no stack: the child continues here on a copy of this stack, like fork. The process has one thread (or is a
+    // child of such a clone that the callers promise to keep so), so no lock is held by a thread that does not exist in the child. `pidfd` outlives the call.
     let raw = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match answer(raw)? {
         0 => Ok(Cloned::Child),

@@ -6,8 +6,11 @@ pub mod bpf;
 pub mod clone;
 pub mod exec;
 pub mod ioprio;
+pub mod keyring;
 pub mod mount;
 pub mod namespaces;
+pub mod personality;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;
 // Network side (net's author):

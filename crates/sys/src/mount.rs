@@ -66,13 +66,27 @@ struct MountAttr {
 /// # Errors
 /// `ENOSYS` before Linux 5.12; `EINVAL` if `fd` is not the root of a mount.
 pub fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, change: Change) -> Result<()> {
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let attr = MountAttr {
         attr_set: change.set,
         attr_clr: change.clear,
         propagation: change.propagation,
         userns_fd: 0,
     };
+    set(fd, recursive, &attr)
+}
+
+/// Shows the files of an unattached mount with the ids that the maps of `user`, a user namespace, give them.
+///
+/// # Errors
+/// `EINVAL` if the file system cannot do it, the mount is attached or has a map already; `EPERM` for the initial user namespace.
+pub fn idmap(fd: BorrowedFd<'_>, recursive: bool, user: BorrowedFd<'_>) -> Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+    let userns_fd = u64::try_from(user.as_raw_fd()).map_err(|_| rustix::io::Errno::BADF)?;
+    set(fd, recursive, &MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd })
+}
+
+fn set(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<()> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string, `attr` is the kernel's layout with its size, and both outlive the call.
     let raw = unsafe {
         libc::syscall(
@@ -80,7 +94,7 @@ pub fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, change: Change) -> Res
             fd.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

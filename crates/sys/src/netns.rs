@@ -1,13 +1,14 @@
-//! Making and entering network namespaces, always from a thread of its own.
+//! Making and entering network namespaces.
 //!
-//! A namespace belongs to a thread, so the caller's never changes: each function starts a short-lived thread (about 50 µs).
+//! A namespace belongs to a thread: each function moves the calling one and brings it back. A thread that cannot come back would do its next
+//! work in the wrong network, so the process ends instead.
 
 use rustix::{
-    fd::{BorrowedFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{Mode, OFlags, open},
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
 };
-use std::{io, thread};
+use std::{io, thread, time::Duration};
 
 /// A new network namespace, and what `inside` (which runs in it) returned. It ends with the last descriptor, socket or process in it.
 ///
@@ -16,26 +17,21 @@ use std::{io, thread};
 ///
 /// # Errors
 /// As the system calls, or of `inside`.
-pub fn create<T: Send>(inside: impl FnOnce() -> io::Result<T> + Send) -> io::Result<(OwnedFd, T)> {
-    on_thread("netns-create", || {
-        unshare()?;
-        let namespace = current()?;
-        Ok((namespace, inside()?))
-    })
+pub fn create<T>(inside: impl FnOnce() -> io::Result<T>) -> io::Result<(OwnedFd, T)> {
+    let _home = Home::leave()?;
+    unshare()?;
+    let namespace = current()?;
+    Ok((namespace, inside()?))
 }
 
 /// Runs `inside` in the namespace. See [`setns(2)`](https://man7.org/linux/man-pages/man2/setns.2.html).
 ///
 /// # Errors
 /// As the system calls, or of `inside`.
-pub fn within<T: Send>(
-    namespace: BorrowedFd<'_>,
-    inside: impl FnOnce() -> io::Result<T> + Send,
-) -> io::Result<T> {
-    on_thread("netns-enter", || {
-        enter(namespace)?;
-        inside()
-    })
+pub fn within<T>(namespace: BorrowedFd<'_>, inside: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let _home = Home::leave()?;
+    enter(namespace)?;
+    inside()
 }
 
 /// Moves the calling thread. For threads that are made for it and know the way back.
@@ -64,10 +60,48 @@ pub fn unshare() -> io::Result<()> {
     Ok(unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?)
 }
 
-fn on_thread<T: Send>(name: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let builder = thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
-        let handle = builder.spawn_scoped(scope, work)?;
-        handle.join().unwrap_or_else(|_| Err(io::Error::other("thread in the network namespace panicked")))
-    })
+/// Where the calling thread belongs, and goes back to.
+struct Home(OwnedFd);
+
+impl Home {
+    fn leave() -> io::Result<Self> {
+        Ok(Self(current()?))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // The kernel may be out of memory for a moment.
+        for _ in 0..1000 {
+            if enter(self.0.as_fd()).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        std::process::abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::{fs::fstat, process::geteuid};
+
+    #[test]
+    fn root_the_thread_comes_back() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let here = || fstat(current().unwrap()).unwrap().st_ino;
+        let home = here();
+        let (other, inside) = create(|| Ok(here())).unwrap();
+        assert_eq!((here(), inside != home), (home, true));
+        assert_eq!(within(other.as_fd(), || Ok(here())).unwrap(), inside);
+        let failed: io::Result<()> = within(other.as_fd(), || Err(io::Error::other("no")));
+        assert!(failed.is_err());
+        let panicked =
+            std::panic::catch_unwind(|| within(other.as_fd(), || -> io::Result<()> { panic!("on purpose") }));
+        assert!(panicked.is_err());
+        assert_eq!(here(), home);
+    }
 }

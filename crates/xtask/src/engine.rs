@@ -68,6 +68,11 @@ impl Engine {
         &self.folder
     }
 
+    /// Where its programs lie.
+    pub(crate) fn programs(&self) -> &std::path::Path {
+        &self.programs
+    }
+
     /// Process id of the daemon.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -23,9 +23,12 @@ pub(crate) const TEST: &[Need] = &[
     ("podman", "podman"),
     ("containerd", "containerd"),
     ("strace", "strace"),
+    ("runc", "runc"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];
+/// Other runtimes, for the benchmarks.
+pub(crate) const RUNTIMES: &[Need] = &[("crun", "crun"), ("runc", "runc")];
 /// The peer of the benchmarks.
 pub(crate) const PEER: &[Need] = &[("dockerd", "docker.io"), ("iptables", "iptables")];
 

@@ -1,8 +1,9 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|vm`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
+mod conform;
 mod demo;
 mod dist;
 mod engine;
@@ -23,9 +24,15 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   check            formatting, lints, the walls of ARCHITECTURE.md, SPECIFICATION.md's tests, file sizes
   dist             release programs into target/dist/
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
+                   runtime: dhow-runtime, crun and runc on one bundle, then the engines;
+                   thousand: a thousand idle containers, and the stop of a hundred;
                    syscalls: how often each process of ours calls the kernel for one start
+  conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
+                   what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
+                   programs of opencontainers/runtime-tools
   vm [CRATE…] [FILTER] [--systemd|--v1]
-                   the root tests in a machine with cgroup v2 alone (qemu)
+                   the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
+                   cgroup v1
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +45,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
+        ["conform", rest @ ..] => conform::run(rest),
         ["vm", rest @ ..] => vm::run(rest),
         _ => {
             shell::say(USAGE);

@@ -1,6 +1,6 @@
 //! What is done to containers that exist: stop, restart, kill, pause, unpause, rm, rename, wait, update.
 
-use super::{attach, each, print_line, tell};
+use super::{attach, each, each_at_once, print_line, tell};
 use crate::{
     client::{Client, Refused, escape, query},
     values,
@@ -141,10 +141,15 @@ impl Stop {
         }
         let query = query(&pairs);
         let query = query.as_str();
-        each(&self.containers, |name| async move {
+        let work = |name: String| async move {
             client.post(&format!("/containers/{}/{verb}{query}", escape(&name)), None).await.map(drop)
-        })
-        .await
+        };
+        // docker restarts one after the other
+        if verb == "stop" {
+            each_at_once(&self.containers, work).await
+        } else {
+            each(&self.containers, work).await
+        }
     }
 
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
@@ -162,7 +167,7 @@ impl Kill {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
         let query = query(&self.signal.iter().map(|signal| ("signal", signal.clone())).collect::<Vec<_>>());
         let query = query.as_str();
-        each(&self.containers, |name| async move {
+        each_at_once(&self.containers, |name| async move {
             client.post(&format!("/containers/{}/kill{query}", escape(&name)), None).await.map(drop)
         })
         .await
@@ -171,7 +176,7 @@ impl Kill {
 
 impl Pause {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
-        each(&self.containers, |name| async move {
+        each_at_once(&self.containers, |name| async move {
             client.post(&format!("/containers/{}/pause", escape(&name)), None).await.map(drop)
         })
         .await
@@ -180,7 +185,7 @@ impl Pause {
 
 impl Unpause {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
-        each(&self.containers, |name| async move {
+        each_at_once(&self.containers, |name| async move {
             client.post(&format!("/containers/{}/unpause", escape(&name)), None).await.map(drop)
         })
         .await
@@ -197,7 +202,7 @@ impl Rm {
         }
         let (query, force) = (query(&pairs), self.force);
         let query = query.as_str();
-        each(&self.containers, |name| async move {
+        each_at_once(&self.containers, |name| async move {
             match client.delete(&format!("/containers/{}{query}", escape(&name))).await {
                 // with --force, what is gone already is as wanted
                 Err(error) if force && error.downcast_ref::<Refused>().is_some_and(|r| r.status == 404) => {

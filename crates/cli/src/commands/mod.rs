@@ -23,6 +23,7 @@ mod volume;
 
 use crate::client::{Client, Host};
 use clap::{Parser, Subcommand};
+use futures_util::StreamExt as _;
 use std::fmt;
 
 /// A container engine's command line
@@ -299,15 +300,38 @@ pub(crate) fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-/// Does the same to many objects: prints each name that worked, tells each error, and exits with 1 if there was one.
-pub(crate) async fn each<F, Fut>(names: &[String], mut work: F) -> anyhow::Result<u8>
+/// Does the same to many objects, one after the other: prints each name that worked, tells each error, and exits with 1 if there was one.
+pub(crate) async fn each<F, Fut>(names: &[String], work: F) -> anyhow::Result<u8>
+where
+    F: FnMut(String) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    done(1, names, work).await
+}
+
+/// As [`each`] for what takes its time: as many at once as docker's command line asks for.
+pub(crate) async fn each_at_once<F, Fut>(names: &[String], work: F) -> anyhow::Result<u8>
+where
+    F: FnMut(String) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    done(50, names, work).await
+}
+
+/// The outcomes are told in the order of the names.
+async fn done<F, Fut>(at_once: usize, names: &[String], mut work: F) -> anyhow::Result<u8>
 where
     F: FnMut(String) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
     let mut code = 0;
-    for name in names {
-        match work(name.clone()).await {
+    let works = futures_util::stream::iter(names).map(|name| {
+        let work = work(name.clone());
+        async move { (name, work.await) }
+    });
+    let mut outcomes = std::pin::pin!(works.buffered(at_once));
+    while let Some((name, outcome)) = outcomes.next().await {
+        match outcome {
             Ok(()) => print_line(name)?,
             Err(error) => {
                 tell(&format!("{error:#}"));
@@ -327,4 +351,29 @@ pub(crate) fn confirmed(force: bool, warning: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn many_are_asked_at_once_and_one_failure_is_told() {
+        let names: Vec<String> = (0..60).map(|number| format!("name-{number}")).collect();
+        let (running, most) = (Cell::new(0), Cell::new(0));
+        let (running, most) = (&running, &most);
+        let work = |name: String| async move {
+            running.set(running.get() + 1);
+            most.set(most.get().max(running.get()));
+            tokio::task::yield_now().await;
+            running.set(running.get() - 1);
+            if name == "name-7" { Err(anyhow::anyhow!("refused")) } else { Ok(()) }
+        };
+        assert_eq!(each_at_once(&names, work).await.unwrap(), 1);
+        assert_eq!((most.get(), running.get()), (50, 0));
+        most.set(0);
+        assert_eq!(each(&names[..5], work).await.unwrap(), 0);
+        assert_eq!(most.get(), 1);
+    }
 }

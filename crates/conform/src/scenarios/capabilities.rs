@@ -61,7 +61,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     s("capabilities.unknown-is-a-warning", LINUX, |case| {
         case.config["process"]["capabilities"] = json!({"bounding": ["CAP_KILL", "CAP_NONSENSE"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]});
         let facts = case.report()?;
-        same("bounding", facts.capabilities("CapBnd"), KILL)?;
+        same("bounding", facts.bits("CapBnd"), KILL)?;
         let said = crate::command::text(&case.bundle.join("container.err"))?;
         must(said.contains("CAP_NONSENSE"), || format!("no warning names it: {said:?}"))
     }),
@@ -74,12 +74,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             return crate::verdict::skip("this host may give every capability");
         };
         case.config["process"]["capabilities"] = json!({"bounding": ["CAP_KILL", name], "permitted": ["CAP_KILL", name], "effective": ["CAP_KILL", name]});
-        same("bounding", case.report()?.capabilities("CapBnd"), KILL)
+        same("bounding", case.report()?.bits("CapBnd"), KILL)
     }),
 ];
 
 /// Bounding, effective, permitted, inheritable, ambient.
 fn sets(facts: &Facts, wanted: [u64; 5]) -> Verdict {
     let names = ["CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb"];
-    names.iter().zip(wanted).try_for_each(|(name, wanted)| same(name, facts.capabilities(name), wanted))
+    names.iter().zip(wanted).try_for_each(|(name, wanted)| same(name, facts.bits(name), wanted))
 }

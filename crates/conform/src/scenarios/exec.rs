@@ -107,7 +107,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     s("exec.capability", EXEC, |case| {
         case.probe(&["hold"]).running()?;
         let facts = facts(case, &["--cap", "CAP_NET_BIND_SERVICE"])?;
-        must(facts.capabilities("CapBnd") & (1 << 10) != 0, || format!("{:x}", facts.capabilities("CapBnd")))
+        must(facts.bits("CapBnd") & (1 << 10) != 0, || format!("{:x}", facts.bits("CapBnd")))
     }),
     s("exec.no-new-privileges", EXEC, |case| {
         case.probe(&["hold"]).running()?;
@@ -126,7 +126,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         same("uids", facts.status("Uid"), "5\t5\t5\t5")?;
         same("cwd", facts.text("cwd"), "/dev")?;
         same("umask", facts.status("Umask"), "0077")?;
-        same("CapEff", facts.capabilities("CapEff"), 0)?;
+        same("CapEff", facts.bits("CapEff"), 0)?;
         same("NoNewPrivs", facts.status("NoNewPrivs"), "1")
     }),
     s("exec.seccomp", EXEC, |case| {

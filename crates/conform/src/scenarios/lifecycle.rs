@@ -121,7 +121,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         same("status", case.status()?.as_str(), "stopped")
     }),
     s("kill.sends-the-signal", KILL, |case| {
-        for (word, number) in [("TERM", 15), ("SIGHUP", 1), ("10", 10), ("SIGRTMIN+3", 37), ("usr2", 12)] {
+        for (word, number) in [("TERM", 15), ("SIGHUP", 1), ("10", 10), ("usr2", 12)] {
             let pid = case.probe(&["signal"]).running()?;
             let ready = case.rootfs().join("tmp/ready");
             wait_for(&ready)?;
@@ -132,6 +132,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             fs::remove_file(ready)?;
         }
         Ok(())
+    }),
+    s("kill.real-time-signal", KILL, |case| {
+        let pid = case.probe(&["signal"]).running()?;
+        wait_for(&case.rootfs().join("tmp/ready"))?;
+        case.kill("SIGRTMIN+3")?.ok()?;
+        case.wait(pid)?;
+        same("signal", case.output()?.trim(), "37")
     }),
     s("kill.default-is-term", KILL, |case| {
         let pid = case.probe(&["signal"]).running()?;

@@ -197,6 +197,9 @@ fn propagated(case: &mut Case<'_>, option: &str, inward: bool, outward: bool) ->
     mount(&source, &source, "", MountFlags::BIND, None)?;
     let tested = (|| {
         mount_change(&source, MountPropagationFlags::SHARED)?;
+        if outward {
+            case.config["linux"]["rootfsPropagation"] = json!("shared");
+        }
         case.mount("/data", "bind", &source.to_string_lossy(), &["rbind", option]);
         let all = ["CAP_SYS_ADMIN"];
         case.config["process"]["capabilities"] = json!({"bounding": all, "effective": all, "permitted": all});

@@ -150,11 +150,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         case.new_namespace("user");
         case.rejected().map(drop)
     }),
-    s("user-namespace.maps-without-namespace", USER, |case| {
-        case.config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-        case.config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-        case.rejected().map(drop)
-    }),
     s("user-namespace.devices", USER, |case| {
         case.user_namespace()?;
         let answers = case.ask(&["open /dev/null rw", "open /dev/zero r", "open /dev/tty r"])?;

@@ -3,14 +3,12 @@
 use super::{Scenario, s};
 use crate::{
     case::Case,
+    socket,
     verdict::{Verdict, failed, must, same},
 };
-use rustix::{
-    fd::OwnedFd,
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-};
+use rustix::fd::OwnedFd;
 use serde_json::{Value, json};
-use std::{io::IoSliceMut, mem::MaybeUninit, os::unix::net::UnixListener};
+use std::os::unix::net::UnixListener;
 
 const SECCOMP: &str = "config-linux.md#seccomp";
 const STATE: &str = "config-linux.md#the-container-process-state";
@@ -178,9 +176,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     s("seccomp.notify", STATE, |case| {
         case.config["annotations"] = json!({"org.example": "told"});
         let (told, listener) = notified(case)?;
-        let pid = case.pid()?.as_raw_nonzero().get();
+        let pid = case.pid()?;
         same("fds", &told["fds"], &json!(["seccompFd"]))?;
-        same("pid", &told["pid"], &json!(pid))?;
+        same("pid", &told["pid"], &json!(pid.as_raw_nonzero().get()))?;
         same("metadata", &told["metadata"], &json!("opaque"))?;
         must(told["ociVersion"].is_string(), || "no ociVersion".to_owned())?;
         same("state: id", &told["state"]["id"], &json!(case.id))?;
@@ -189,7 +187,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         must(told["state"]["status"].is_string(), || "no status".to_owned())?;
         // nobody answers: the call ends with ENOSYS
         drop(listener);
-        case.wait(case.pid()?)?;
+        case.wait(pid)?;
         same("answers", case.output()?.trim(), "ENOSYS")
     }),
     s("seccomp.notify-nobody-listens", SECCOMP, |case| {
@@ -328,34 +326,30 @@ fn args(case: &mut Case<'_>, op: &str, value: u64, value_two: u64, refused: fn(u
 
 /// Starts a container with a listener; what came over its socket, and the filter's descriptor.
 fn notified(case: &mut Case<'_>) -> Verdict<(Value, OwnedFd)> {
-    let socket = case.bundle.join("seccomp.sock");
-    let listener = UnixListener::bind(&socket)?;
+    let path = case.bundle.join("seccomp.sock");
+    let listener = UnixListener::bind(&path)?;
     filter(case, "SCMP_ACT_ALLOW", json!([{"names": CHMOD, "action": "SCMP_ACT_NOTIFY"}]));
-    case.config["linux"]["seccomp"]["listenerPath"] = json!(socket);
+    case.config["linux"]["seccomp"]["listenerPath"] = json!(path);
     case.config["linux"]["seccomp"]["listenerMetadata"] = json!("opaque");
-    case.probe(&[TRY]).running()?;
-    listener.set_nonblocking(true)?;
-    let (stream, _) = listener.accept()?;
-    let (mut text, mut sent) = (Vec::new(), Vec::<OwnedFd>::new());
+    case.probe(&[TRY]);
+    std::thread::scope(|scope| {
+        let agent = scope.spawn(|| listen(&listener));
+        case.running()?;
+        agent.join().unwrap_or_else(|_| failed("the suite's listener panicked"))
+    })
+}
+
+/// The seccomp agent: reads one connection to its end.
+fn listen(listener: &UnixListener) -> Verdict<(Value, OwnedFd)> {
+    let stream = socket::accept(listener)?;
+    let (mut text, mut sent) = socket::receive(&stream)?;
     loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut part = [0; 4096];
-        let got =
-            recvmsg(&stream, &mut [IoSliceMut::new(&mut part)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-        sent.extend(
-            ancillary
-                .drain()
-                .filter_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-                    _ => None,
-                })
-                .flatten(),
-        );
-        if got.bytes == 0 {
+        let (more, descriptors) = socket::receive(&stream)?;
+        if more.is_empty() {
             break;
         }
-        text.extend_from_slice(&part[..got.bytes]);
+        must(descriptors.is_empty(), || "descriptors came with the second message".to_owned())?;
+        text.extend(more);
     }
     let told = serde_json::from_slice(&text)
         .or_else(|error| failed(format!("{error}: {}", String::from_utf8_lossy(&text))))?;

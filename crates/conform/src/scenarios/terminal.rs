@@ -3,19 +3,12 @@
 use super::{Scenario, s};
 use crate::{
     case::Case,
+    socket,
     verdict::{Verdict, failed, must, same},
 };
-use rustix::{
-    fd::OwnedFd,
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    termios::tcgetwinsize,
-};
+use rustix::{fd::OwnedFd, termios::tcgetwinsize};
 use serde_json::json;
-use std::{
-    io::{IoSliceMut, Read as _},
-    mem::MaybeUninit,
-    os::unix::net::UnixListener,
-};
+use std::{io::Read as _, os::unix::net::UnixListener};
 
 const PROCESS: &str = "config.md#process";
 const DEVICES: &str = "config-linux.md#default-devices";
@@ -82,20 +75,7 @@ pub(super) fn on_terminal(case: &mut Case<'_>, actions: &[&str]) -> Verdict<((u1
 
 /// The descriptor that comes over the socket.
 pub(super) fn receive(listener: &UnixListener) -> Verdict<OwnedFd> {
-    listener.set_nonblocking(true)?;
-    let (stream, _) = listener.accept()?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut name = [0; 4096];
-    recvmsg(&stream, &mut [IoSliceMut::new(&mut name)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let mut sent: Vec<OwnedFd> = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let (_, mut sent) = socket::receive(&socket::accept(listener)?)?;
     match (sent.pop(), sent.len()) {
         (Some(master), 0) => Ok(master),
         (_, more) => failed(format!("{more} descriptors came over the console socket, not 1")),

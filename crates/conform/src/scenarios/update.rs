@@ -73,15 +73,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         cgroups.expect("memory", ["memory.limit_in_bytes", "memory.max"], ["67108864", "67108864"])
     }),
     s("update.keeps-devices", UPDATE, |case| {
-        case.config["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
-        case.probe(&["signal", "open /dev/null rw", "mknod /tmp/kmsg c 1 11"]);
+        let make = |kind: &str| json!({"allow": true, "type": kind, "access": "m"});
+        case.config["linux"]["resources"]["devices"] =
+            json!([{"allow": false, "access": "rwm"}, make("c"), make("b")]);
+        case.probe(&["signal", "open /dev/null rw", "mknod /tmp/fuse c 10 229", "open /tmp/fuse r"]);
         let pid = case.running()?;
         super::lifecycle::wait_for(&case.rootfs().join("tmp/ready"))?;
         case.call(&["update", "--pids-limit", "33", &case.id])?.ok()?;
         case.kill("HUP")?.ok()?;
         case.wait(pid)?;
         let out = case.output()?;
-        same("answers", out.lines().collect::<Vec<_>>(), ["1", "ok", "EPERM"])
+        same("answers", out.lines().collect::<Vec<_>>(), ["1", "ok", "ok", "EPERM"])
     }),
     s("update.nothing", UPDATE, |case| {
         case.call(&["update", "--pids-limit", "3", "no-such-container"])?.refused().map(drop)

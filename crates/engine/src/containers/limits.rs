@@ -30,7 +30,7 @@ impl Machine<'_> {
 
 /// [`check`] on this machine.
 pub(crate) fn check_here(wanted: &mut Resources, host: &dhow_runtime::Host) -> Result<Vec<String>> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = crate::system::cores();
     check(wanted, &Machine { cores, lacks: &|lack| host.lacks(lack) })
 }
 

@@ -362,7 +362,7 @@ fn process(spec: &Spec, facts: &Facts, security: &Security, caps: &[String]) -> 
         no_new_privileges: security.no_new_privileges,
         apparmor_profile: security.apparmor.clone().filter(|p| p != "unconfined"),
         oom_score_adj: Some(spec.host.oom_score_adj),
-        selinux_label: None,
+        ..oci::Process::default()
     })
 }
 

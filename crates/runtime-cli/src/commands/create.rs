@@ -11,6 +11,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options] <container-id>",
     help: "make a container; its program starts with `start`",
     flags: &[BUNDLE, CONSOLE_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+    near: true,
     run,
 };
 
@@ -24,7 +25,7 @@ pub(super) const PRESERVE_FDS: Flag =
     value("preserve-fds", "", "pass so many further descriptors, from 3 on (default: 0)");
 
 fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
-    let launched = launch(&context.root, arguments.first(), arguments, Start::Later)
+    let launched = launch(context, arguments.first(), arguments, Start::Later)
         .map_err(|failure| failure.during("dhow-runtime create failed"))?;
     launched.process.leave();
     Ok(0)

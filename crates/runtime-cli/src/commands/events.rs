@@ -4,9 +4,10 @@ use super::{Command, Context, print};
 use crate::arguments::{Arguments, switch, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
-use dhow_runtime::Usage;
+use dhow_oci::stats::{Event, Stats};
+use dhow_runtime::OomWatch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Map, Value, json};
+use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 pub(super) const COMMAND: Command = Command {
@@ -18,11 +19,9 @@ pub(super) const COMMAND: Command = Command {
         value("interval", "", "time between two (default: 5s)"),
         switch("stats", "", "print what it uses once, and end"),
     ],
+    near: false,
     run,
 };
-
-/// How late an out-of-memory event may be told.
-const LOOK: Duration = Duration::from_millis(100);
 
 fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let interval = match arguments.text("interval") {
@@ -35,91 +34,54 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     if container.status()? == Status::Stopped {
         return Err(Failure::new(format!("container with id {} is not running", container.record.id)));
     }
-    let usage = || dhow_runtime::usage(&container.record.cgroups).map_err(Failure::from);
     if arguments.is("stats") {
-        return stats(&container, &usage()?).map(|()| 0);
+        event("stats", &container, Some(dhow_runtime::stats(&container.record.cgroups)?))?;
+        return Ok(0);
     }
     let Some(pidfd) = container.record.process.open()? else { return Ok(0) };
-    let (mut kills, mut next) = (usage()?.oom_kills, Instant::now() + interval);
+    let mut watch = OomWatch::new(&container.record.cgroups)?;
+    let mut next = Instant::now() + interval;
     loop {
-        let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
-        let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-        let ended = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&wait)))
-            .map_err(|e| Failure::new(format!("wait for the container: {e}")))?;
-        // Its cgroups go when it is deleted, which may be now.
-        let Ok(now) = usage() else { return Ok(0) };
-        if now.oom_kills > kills {
-            kills = now.oom_kills;
-            event("oom", &container.record.id, None)?;
+        let ended = wait(&pidfd, watch.as_ref(), next)?;
+        let strikes = watch.as_mut().map_or(Ok(Some(0)), OomWatch::strikes)?;
+        for _ in 0..strikes.unwrap_or(0) {
+            event("oom", &container, None)?;
         }
-        if ended > 0 {
+        if ended || strikes.is_none() {
             return Ok(0);
         }
         if Instant::now() >= next {
-            stats(&container, &now)?;
+            let Ok(stats) = dhow_runtime::stats(&container.record.cgroups) else {
+                // Its cgroups go when it is deleted, which may be now.
+                return Ok(0);
+            };
+            event("stats", &container, Some(stats))?;
             next += interval;
         }
     }
 }
 
-fn stats(container: &Container, usage: &Usage) -> Result<(), Failure> {
-    event("stats", &container.record.id, Some(data(usage)))
-}
-
-fn event(kind: &str, id: &str, data: Option<Value>) -> Result<(), Failure> {
-    let mut line = json!({ "type": kind, "id": id });
-    if let (Some(data), Some(object)) = (data, line.as_object_mut()) {
-        object.insert("data".to_owned(), data);
-    }
-    print(&format!("{line}\n"))
-}
-
-/// runc's names.
-fn data(usage: &Usage) -> Value {
-    // What the kernel says where there is no limit: v1's largest multiple of a page.
-    let limit = |limit: u64| if limit == u64::MAX { 9_223_372_036_854_771_712 } else { limit };
-    let (periods, throttled, time) = usage.cpu_throttling;
-    let raw: Map<String, Value> =
-        usage.memory_stat.iter().map(|(name, value)| (name.clone(), Value::from(limit(*value)))).collect();
-    let cached = |name: &str| raw.get(name).cloned().unwrap_or_else(|| Value::from(0));
-    let devices = |list: &[(u64, u64, String, u64)]| -> Vec<Value> {
-        let entry = |(major, minor, op, value): &(u64, u64, String, u64)| json!({"major": major, "minor": minor, "op": op, "value": value});
-        list.iter().map(entry).collect()
+/// Until something happens or the time has come; whether the container has ended.
+fn wait(pidfd: &OwnedFd, watch: Option<&OomWatch>, until: Instant) -> Result<bool, Failure> {
+    let time = until.saturating_duration_since(Instant::now());
+    let time = Timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
     };
-    let mut pids = json!({ "current": usage.pids });
-    if let (true, Some(pids)) = (usage.pids_limit != u64::MAX, pids.as_object_mut()) {
-        pids.insert("limit".to_owned(), Value::from(usage.pids_limit));
+    let mut fds = vec![PollFd::new(pidfd, PollFlags::IN)];
+    if let Some(watch) = watch {
+        let interest = if watch.is_priority() { PollFlags::PRI } else { PollFlags::IN };
+        fds.push(PollFd::new(watch, interest));
     }
-    json!({
-        "cpu": {
-            "usage": {
-                "total": usage.cpu_total,
-                "percpu": usage.cpu_per_core,
-                "kernel": usage.cpu_kernel,
-                "user": usage.cpu_user,
-            },
-            "throttling": { "periods": periods, "throttledPeriods": throttled, "throttledTime": time },
-        },
-        "memory": {
-            "cache": cached(if raw.contains_key("cache") { "cache" } else { "file" }),
-            "usage": {
-                "limit": limit(usage.memory_limit),
-                "usage": usage.memory,
-                "max": usage.memory_peak,
-                "failcnt": usage.memory_failures,
-            },
-            "raw": raw,
-        },
-        "pids": pids,
-        "blkio": {
-            "ioServiceBytesRecursive": devices(&usage.io_bytes),
-            "ioServicedRecursive": devices(&usage.io_ops),
-        },
-        "hugetlb": {},
-        "intel_rdt": {},
-        "network_interfaces": null,
-    })
+    rustix::io::retry_on_intr(|| poll(&mut fds, Some(&time)))
+        .map_err(|e| Failure::new(format!("wait for the container: {e}")))?;
+    Ok(fds.first().is_some_and(|process| !process.revents().is_empty()))
+}
+
+fn event(kind: &str, container: &Container, data: Option<Stats>) -> Result<(), Failure> {
+    let event = Event { kind: kind.to_owned(), id: container.record.id.clone(), data };
+    let line = serde_json::to_string(&event).map_err(|e| Failure::new(format!("encode: {e}")))?;
+    print(&(line + "\n"))
 }
 
 /// Go's notation: `5s`, `1m30s`, `250ms`.
@@ -156,15 +118,5 @@ mod tests {
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(duration("5"), None);
         assert_eq!(duration("5 parsecs"), None);
-    }
-
-    #[test]
-    fn usage_has_runcs_names() {
-        let usage =
-            Usage { pids: 2, pids_limit: u64::MAX, memory: 7, memory_limit: u64::MAX, ..Usage::default() };
-        let data = data(&usage);
-        assert_eq!(data["memory"]["usage"]["usage"], 7);
-        assert_eq!(data["memory"]["usage"]["limit"], 9_223_372_036_854_771_712_u64);
-        assert_eq!(data["pids"], json!({ "current": 2 }));
     }
 }

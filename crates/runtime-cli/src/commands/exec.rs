@@ -6,13 +6,11 @@ use crate::arguments::{Arguments, switch, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
 use crate::launch::pid_file;
-use crate::protect;
 use crate::relay::{Signals, until_end};
 use crate::streams::{self, Terminal};
 use dhow_oci::runtime::{Capabilities, Process, Spec, User};
 use dhow_runtime::door::Apart;
-use dhow_runtime::{Host, exec_apart, plan_exec};
-use rustix::process::Pid;
+use dhow_runtime::{exec_apart, plan_exec};
 use std::path::Path;
 
 pub(super) const COMMAND: Command = Command {
@@ -37,6 +35,7 @@ pub(super) const COMMAND: Command = Command {
         PRESERVE_FDS,
         switch("ignore-paused", "", "also in a paused container"),
     ],
+    near: true,
     run,
 };
 
@@ -48,7 +47,6 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
-    protect::ensure()?;
     let container = Container::load(&context.root, arguments.first())?;
     match container.status()? {
         Status::Stopped => return Err(Failure::new("cannot exec in a stopped container")),
@@ -61,13 +59,14 @@ fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let mut process = wanted(&spec, arguments)?;
     let (preserve, listen) = streams::inherited(arguments)?;
     streams::announce(listen, &mut process.env);
+    process.user.umask.get_or_insert(streams::umask());
     let detach = arguments.is("detach");
     let terminal = Terminal::choose(arguments, process.terminal, !detach)?;
-    let plan = plan_exec(&spec, &process, &Host::observe()?)?;
+    let mut plan = plan_exec(&spec, &process, &container.host()?)?;
+    plan.identify(&container.record.id, &container.record.bundle);
     let signals = if detach { None } else { Some(Signals::hold()?) };
     let unable = |failure: Failure| failure.during("unable to start container process");
-    let pid = Pid::from_raw(container.record.process.pid)
-        .ok_or_else(|| Failure::new("cannot exec in a stopped container"))?;
+    let pid = container.pid()?;
     let size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
     let mut child = exec_apart(&plan, pid, terminal.stdio(size), &Apart { door: None, preserve })
         .map_err(|error| unable(error.into()))?;

@@ -11,6 +11,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options] <container-id> [signal]",
     help: "send a signal to a container (default: SIGTERM)",
     flags: &[switch("all", "a", "to every process of the container")],
+    near: false,
     run,
 };
 

@@ -13,6 +13,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options]",
     help: "list containers",
     flags: &[value("format", "f", "table or json (default: table)"), switch("quiet", "q", "names only")],
+    near: false,
     run,
 };
 

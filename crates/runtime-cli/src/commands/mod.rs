@@ -18,6 +18,7 @@ mod update;
 use crate::arguments::{Arguments, Flag, switch, value};
 use crate::failure::Failure;
 use crate::log::Log;
+use crate::protect;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ struct Command {
     usage: &'static str,
     help: &'static str,
     flags: &'static [Flag],
+    /// Whether it gets near a container: then the program must be protected from it.
+    near: bool,
     run: fn(&Context, &Arguments) -> Result<u8, Failure>,
 }
 
@@ -120,6 +123,9 @@ fn go(words: &[String], log: &mut Log) -> Result<u8, Failure> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(Failure::new(format!("No help topic for '{name}'")).code(3));
     };
+    if command.near {
+        protect::ensure()?;
+    }
     let rest = global.rest.get(1..).unwrap_or_default();
     let arguments = Arguments::parse(rest, command.flags)?;
     let (least, most) = command.words;
@@ -145,7 +151,7 @@ fn context(global: &Arguments, log: &Log) -> Result<Context, Failure> {
     };
     let root =
         PathBuf::from(global.text("root").filter(|root| !root.is_empty()).unwrap_or("/run/dhow-runtime"));
-    Ok(Context { root, log: Log { file: log.file.clone(), json: log.json }, systemd })
+    Ok(Context { root, log: log.clone(), systemd })
 }
 
 /// The same lines as runc prints, which engines parse.

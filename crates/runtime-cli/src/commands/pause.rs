@@ -11,6 +11,7 @@ pub(super) const PAUSE: Command = Command {
     usage: "<container-id>",
     help: "suspend all processes of a container",
     flags: &[],
+    near: false,
     run: |context, arguments| set(context, arguments, true),
 };
 
@@ -20,6 +21,7 @@ pub(super) const RESUME: Command = Command {
     usage: "<container-id>",
     help: "let the processes of a paused container go on",
     flags: &[],
+    near: false,
     run: |context, arguments| set(context, arguments, false),
 };
 

@@ -11,6 +11,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "[options] <container-id> [ps options]",
     help: "show the processes of a container",
     flags: &[value("format", "f", "table or json (default: table)")],
+    near: false,
     run,
 };
 

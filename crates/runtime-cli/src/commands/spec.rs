@@ -15,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
         value("bundle", "b", "folder to write it to (default: the current one)"),
         switch("rootless", "", "for a container of a user without rights"),
     ],
+    near: false,
     run,
 };
 

@@ -11,6 +11,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "<container-id>",
     help: "print the state of a container",
     flags: &[],
+    near: false,
     run,
 };
 

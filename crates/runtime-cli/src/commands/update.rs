@@ -5,7 +5,6 @@ use crate::arguments::{Arguments, value};
 use crate::container::{Container, Status};
 use crate::failure::Failure;
 use dhow_oci::runtime::{BlockIo, Cpu, Memory, Pids, Resources};
-use dhow_runtime::Host;
 use std::io::Read;
 use std::path::Path;
 
@@ -31,6 +30,7 @@ pub(super) const COMMAND: Command = Command {
         value("l3-cache-schema", "", "refused: there is no support for Intel RDT"),
         value("mem-bw-schema", "", "refused likewise"),
     ],
+    near: false,
     run,
 };
 
@@ -43,7 +43,7 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     if container.status()? == Status::Stopped {
         return Err(Failure::new("container not running"));
     }
-    dhow_runtime::update(&container.record.cgroups, &resources, &Host::observe()?)?;
+    dhow_runtime::update(&container.record.cgroups, &resources, &container.host()?)?;
     Ok(0)
 }
 

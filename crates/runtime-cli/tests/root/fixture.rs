@@ -146,6 +146,8 @@ pub(crate) fn with_descriptor_3(bench: &Bench, file: &Path, words: &[&str], prel
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        // Not one that a test may have lost to an attacker.
+        self.program = PROGRAM.into();
         for name in std::fs::read_dir(self.dir.join("state")).into_iter().flatten().flatten() {
             let name = name.file_name().to_string_lossy().into_owned();
             self.run(&["delete", "--force", &name]);

@@ -42,6 +42,23 @@ fn root_update_and_events() {
 }
 
 #[test]
+fn root_events_tell_of_the_oom_killer() {
+    let Some(b) = bench(&["sleep", "1000"]) else { return };
+    assert_eq!(b.quietly(&["run", "--detach", "@a"]), 0);
+    b.run(&["update", "--memory", "16m", "@a"]).ok();
+    let mut events =
+        b.command(&["events", "--interval", "20ms", "@a"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    // The first numbers say that it watches.
+    assert_eq!(stats(&lines.next().unwrap().unwrap())["type"], "stats");
+    assert_eq!(b.run(&["exec", "@a", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]).code, 137);
+    let oom = lines.map(|line| stats(&line.unwrap())).find(|event| event["type"] == "oom");
+    assert_eq!(oom.unwrap()["id"], b.id("a"));
+    b.run(&["delete", "--force", "@a"]).ok();
+    assert!(events.wait().unwrap().success());
+}
+
+#[test]
 fn root_spec_and_features() {
     let Some(b) = bench(&["true"]) else { return };
     b.run(&["spec"]).fails(1, "File config.json exists");

@@ -57,7 +57,11 @@ pub(super) fn write_all(dir: &Path, writes: &[CgroupWrite]) -> Result<(), Error>
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|e| Error::io("read cgroup", path.display(), &e))
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let mut text = [0; 4096];
+    let read = file.and_then(|file| rustix::io::read(&file, &mut text));
+    let read = read.map_err(|e| Error::os("read cgroup", path.display(), e))?;
+    Ok(String::from_utf8_lossy(text.get(..read).unwrap_or_default()).into_owned())
 }
 
 fn write(path: &Path, value: &str) -> Result<(), Error> {
@@ -146,6 +150,10 @@ fn inherit_cpuset(dir: &CgroupDir, path: &Path) -> Result<(), Error> {
     inherit_cpuset(dir, above)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
         write(&path.join(file), read(&above.join(file))?.trim())?;
+    }
+    if above != dir.mount {
+        // The next one finds them.
+        write(&above.join("cgroup.clone_children"), "1")?;
     }
     Ok(())
 }

@@ -2,37 +2,103 @@
 
 use super::{Done, Failure, Named, Never};
 use crate::host::RESOURCES;
-use crate::step::Program;
+use crate::step::{IoPriority, Keyring, Program, Scheduler};
 use crate::wire;
-use dhow_sys::clone::exit_now;
+use dhow_sys::clone::{exit_now, new};
 use dhow_sys::exec::{Image, cloexec_from};
+use dhow_sys::scheduling;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
-use rustix::process::{Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::process::{Pid, Rlimit, getrlimit, prlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
+use std::ffi::CStr;
 
-/// What needs the host's /proc.
-pub(super) fn before_mounts(program: &Program) -> Done<'_> {
-    if let Some(value) = &program.oom_score_adj {
-        let path = c"/proc/self/oom_score_adj";
-        let file =
-            open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-        rustix::io::write(&file, value.as_bytes()).named("write", path.to_bytes())?;
+/// What needs the host's /proc and privileges.
+pub(super) fn before_mounts(program: &Program, in_userns: bool) -> Done<'_> {
+    if let Some(value) = program.oom_score_adj.as_ref().filter(|_| !in_userns) {
+        write(c"/proc/self/oom_score_adj", value.as_bytes())?;
     }
     if let Some(profile) = &program.apparmor {
-        let path = c"/proc/self/attr/apparmor/exec";
-        let file =
-            open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-        rustix::io::write(&file, profile.as_bytes()).named("set apparmor profile", profile.as_bytes())?;
+        write(c"/proc/self/attr/apparmor/exec", profile.as_bytes())?;
+    }
+    if let Some(label) = &program.selinux {
+        write(c"/proc/self/attr/keycreate", label.as_bytes())?;
+    }
+    if let Some(Keyring { name, permissions }) = &program.keyring {
+        match dhow_sys::keyring::join_session(name, *permissions) {
+            // A kernel without keys has none to share.
+            Ok(()) | Err(Errno::NOSYS) => {}
+            Err(e) => return Err(e).named("join keyring", name.as_bytes()),
+        }
+    }
+    if let Some(label) = &program.selinux {
+        write(c"/proc/self/attr/exec", label.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// One file of /proc, one write.
+fn write<'a>(path: &'static CStr, value: &[u8]) -> Done<'a> {
+    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
+    rustix::io::write(&file, value).map(drop).named("write", path.to_bytes())
+}
+
+/// Makes a time namespace, sets its clocks while nobody is in it, and enters.
+pub(super) fn time_namespace(offsets: &CStr) -> Done<'_> {
+    const STEP: &str = "set clocks";
+    dhow_sys::namespaces::unshare(new::TIME).named("unshare", b"time namespace")?;
+    if !offsets.is_empty() {
+        write(c"/proc/self/timens_offsets", offsets.to_bytes())?;
+    }
+    let path = c"/proc/self/ns/time_for_children";
+    let namespace =
+        open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named(STEP, path.to_bytes())?;
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Time))
+        .named("setns", b"time namespace")
+}
+
+/// Becomes the root of its user namespace, whose maps are written: what it makes belongs to the container.
+pub(super) fn root_of_namespace() -> Done<'static> {
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).named("setresgid", b"")?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).named("setresuid", b"")
+}
+
+/// Processors that may be used; empty: those that may be already.
+pub(super) fn affinity(mask: &[u64]) -> Done<'static> {
+    if mask.is_empty() {
+        Ok(())
+    } else {
+        scheduling::set_affinity(None, mask).named("sched_setaffinity", b"")
+    }
+}
+
+/// What the kernel allows to the host's root alone, of the process itself (none), or of one in a user namespace from outside.
+pub(crate) fn privileged(program: &Program, pid: Option<Pid>) -> Done<'_> {
+    limits(program, pid)?;
+    if let Some(attributes) = &program.scheduler {
+        let Scheduler { policy, flags, nice, priority, runtime, deadline, period } = *attributes;
+        let attributes = scheduling::Attributes { policy, flags, nice, priority, runtime, deadline, period };
+        scheduling::set_scheduler(pid, &attributes).named("sched_setattr", b"")?;
+    }
+    if let Some(IoPriority { class, level }) = program.io_priority {
+        dhow_sys::ioprio::set(pid, class, level).named("ioprio_set", b"")?;
     }
     Ok(())
 }
 
 /// Limits, bounding set, user, working directory, umask. Afterwards the process is the container's user, still with the capability to
 /// install a filter.
-pub(super) fn identity(program: &Program) -> Done<'_> {
-    limits(program)?;
+pub(super) fn identity<'a>(program: &'a Program, groups: &[Gid], in_userns: bool) -> Done<'a> {
+    if !in_userns {
+        privileged(program, None)?;
+    }
+    if let Some(policy) = &program.memory_policy {
+        scheduling::set_memory_policy(policy.mode, &policy.nodes).named("set_mempolicy", b"")?;
+    }
+    if let Some(persona) = program.personality {
+        dhow_sys::personality::personality(persona).named("personality", b"")?;
+    }
     own_stdio(program)?;
     // Some folders only root may enter, others only the user: try both, as docker's runtime does.
     let early = match rustix::process::chdir(program.cwd.as_c_str()) {
@@ -52,7 +118,7 @@ pub(super) fn identity(program: &Program) -> Done<'_> {
     if program.uid != 0 {
         rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
     }
-    groups(program)?;
+    rustix::thread::set_thread_groups(groups).named("setgroups", b"")?;
     let (uid, gid) = (Uid::from_raw(program.uid), Gid::from_raw(program.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
@@ -80,23 +146,23 @@ fn inside_root(program: &Program) -> Done<'_> {
     Err(Failure { step: "chdir", object, errno: Errno::PERM, detail })
 }
 
-fn limits(program: &Program) -> Done<'_> {
+fn limits(program: &Program, pid: Option<Pid>) -> Done<'_> {
     for limit in &program.limits {
         let Some((.., resource)) = RESOURCES.iter().find(|(number, ..)| *number == limit.resource) else {
             continue;
         };
         let value = |n: u64| (n != u64::MAX).then_some(n);
         let wanted = Rlimit { current: value(limit.soft), maximum: value(limit.hard) };
-        match setrlimit(*resource, wanted) {
+        match prlimit(pid, *resource, wanted) {
             // Without CAP_SYS_RESOURCE: as much as there is.
             Err(Errno::PERM) => {
                 let have = getrlimit(*resource).maximum.unwrap_or(u64::MAX);
                 let (soft, hard) = (limit.soft.min(have), limit.hard.min(have));
-                setrlimit(*resource, Rlimit { current: value(soft), maximum: value(hard) })
-                    .named("setrlimit", limit.name.as_bytes())?;
+                prlimit(pid, *resource, Rlimit { current: value(soft), maximum: value(hard) })
             }
-            other => other.named("setrlimit", limit.name.as_bytes())?,
+            other => other,
         }
+        .named("setrlimit", limit.name.as_bytes())?;
     }
     Ok(())
 }
@@ -121,18 +187,6 @@ fn own_stdio(program: &Program) -> Done<'static> {
         }
     }
     Ok(())
-}
-
-fn groups(program: &Program) -> Done<'_> {
-    let mut list = [Gid::ROOT; 256];
-    let few = list
-        .get_mut(..program.groups.len())
-        .ok_or(Errno::INVAL)
-        .named("setgroups", b"more than 256 groups")?;
-    for (place, gid) in few.iter_mut().zip(&program.groups) {
-        *place = Gid::from_raw(*gid);
-    }
-    rustix::thread::set_thread_groups(few).named("setgroups", b"")
 }
 
 /// The final sets and `extra` in permitted and effective.
@@ -162,22 +216,30 @@ pub(super) fn execute<'a>(
         let capability = CapabilitySet::from_bits_retain(bit);
         rustix::thread::configure_capability_in_ambient_set(capability, true).named("prctl", b"AMBIENT")?;
     }
-    if program.no_new_privileges {
-        rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
-    }
     if program.init {
         dhow_sys::signals::block_all().named("block signals", b"")?;
     }
     cloexec_from(first_other).named("close_range", b"")?;
-    if !program.seccomp.is_empty() {
+    restrict(program, Some(parent))?;
+    let errno = image.execve(path);
+    Err(Failure { step: "exec", object: found, errno, detail: "" })
+}
+
+/// The last of it: no new privileges, the filter, the final sets. `parent` is who takes the filter's listener; a hook has none, and
+/// no filter where it would need one.
+pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Done<'static> {
+    if program.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
+        // a filter then needs no right, and capset need not be allowed behind it
+        capabilities(program, 0)?;
+    }
+    if !program.seccomp.is_empty() && (parent.is_some() || program.listener.is_none()) {
         let listener = crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
-        if let Some(listener) = listener {
+        if let (Some(listener), Some(parent)) = (listener, parent) {
             hand_over(listener, parent)?;
         }
     }
-    capabilities(program, 0)?;
-    let errno = image.execve(path);
-    Err(Failure { step: "exec", object: found, errno, detail: "" })
+    if program.no_new_privileges { Ok(()) } else { capabilities(program, 0) }
 }
 
 /// What execve would refuse, as far as it can be known before.

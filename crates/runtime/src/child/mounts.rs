@@ -2,16 +2,16 @@
 
 use super::paths::{Missing, open_in, open_or_make};
 use super::{Done, Failure, Held, Named};
-use crate::step::FsOption;
+use crate::step::{Attributes, FsOption};
 use dhow_sys::mount::{Change, attr, mount_setattr};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fstat, fstatfs, statx};
 use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A new mount of a new file system, attached nowhere.
 pub(super) fn filesystem(kind: &CStr, source: &CStr, options: &[FsOption], attributes: u64) -> Result<Held> {
@@ -98,38 +98,73 @@ pub(super) fn attach_checked<'a>(
     Ok(())
 }
 
-/// One bind mount.
-pub(super) struct Bind<'a> {
-    pub(super) source: &'a CStr,
-    pub(super) target: &'a CStr,
-    pub(super) recursive: bool,
-    pub(super) change: Change,
-    pub(super) recursive_set: u64,
+/// Binds a part of the host's tree. Returns whether it is a folder.
+pub(super) fn bind<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    recursive: bool,
+    attributes: &Attributes,
+) -> Done<'a, bool> {
+    let mount = tree(CWD, source, recursive).named("bind from", source.to_bytes())?;
+    let (place, folder) = place_for(root, source, target, mount.as_fd())?;
+    crate::trees::change(mount.as_fd(), attributes).named("bind", target.to_bytes())?;
+    attach(mount.as_fd(), place.as_fd()).named("bind", target.to_bytes())?;
+    Ok(folder)
 }
 
-/// Returns whether a folder was bound.
-pub(super) fn bind<'a>(root: BorrowedFd<'_>, bind: &Bind<'a>) -> Done<'a, bool> {
-    let (source, target) = (bind.source.to_bytes(), bind.target.to_bytes());
-    let mount = tree(CWD, bind.source, bind.recursive).named("bind from", source)?;
-    let kind = FileType::from_raw_mode(fstat(mount.as_fd()).named("bind from", source)?.st_mode);
-    let missing = if kind == FileType::Directory { Missing::Folder } else { Missing::File };
-    let place = open_or_make(root, bind.target, missing).named("bind", target)?;
-    let there = FileType::from_raw_mode(fstat(place.as_fd()).named("bind", target)?.st_mode);
-    if (kind == FileType::Directory) != (there == FileType::Directory) {
+/// Attaches a tree that the parent made. Returns whether it is a folder.
+pub(super) fn attach_tree<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    mount: BorrowedFd<'_>,
+) -> Done<'a, bool> {
+    let (place, folder) = place_for(root, source, target, mount)?;
+    attach(mount, place.as_fd()).named("bind", target.to_bytes())?;
+    Ok(folder)
+}
+
+/// What a bound tree goes on: made if it is missing, of the same kind, and not in /proc. And whether it is a folder.
+fn place_for<'a>(
+    root: BorrowedFd<'_>,
+    source: &'a CStr,
+    target: &'a CStr,
+    mount: BorrowedFd<'_>,
+) -> Done<'a, (Held, bool)> {
+    let (source, object) = (source.to_bytes(), target.to_bytes());
+    let folder = |fd: BorrowedFd<'_>| Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory);
+    let wanted = folder(mount).named("bind from", source)?;
+    let missing = if wanted { Missing::Folder } else { Missing::File };
+    let place = open_or_make(root, target, missing).named("bind", object)?;
+    if folder(place.as_fd()).named("bind", object)? != wanted {
         let detail = "cannot mount a folder over a file or a file over a folder";
-        return Err(Failure { step: "bind", object: target, errno: Errno::NOTDIR, detail });
+        return Err(Failure { step: "bind", object, errno: Errno::NOTDIR, detail });
     }
-    outside_proc(place.as_fd(), mount.as_fd(), bind.target)?;
-    let change = Change { propagation: 0, ..bind.change };
-    if change != Change::default() {
-        mount_setattr(mount.as_fd(), false, change).named("bind", target)?;
+    outside_proc(place.as_fd(), mount, target)?;
+    Ok((place, wanted))
+}
+
+/// Configures `fs` as an overlay with the new mount API (`lowerdir+`, Linux 6.8); its mount, attached nowhere.
+pub(crate) fn overlay<'a>(
+    fs: BorrowedFd<'_>,
+    lowers: &'a [CString],
+    upper: &'a CStr,
+    work: &'a CStr,
+    volatile: bool,
+) -> Done<'a, OwnedFd> {
+    const STEP: &str = "mount overlay";
+    fsconfig_set_string(fs, c"source", c"overlay").named(STEP, upper.to_bytes())?;
+    for lower in lowers {
+        fsconfig_set_string(fs, c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
     }
-    let all = Change { set: bind.recursive_set, clear: 0, propagation: bind.change.propagation };
-    if all != Change::default() {
-        mount_setattr(mount.as_fd(), true, all).named("bind", target)?;
+    fsconfig_set_string(fs, c"upperdir", upper).named(STEP, upper.to_bytes())?;
+    fsconfig_set_string(fs, c"workdir", work).named(STEP, work.to_bytes())?;
+    if volatile {
+        fsconfig_set_flag(fs, c"volatile").named(STEP, b"volatile")?;
     }
-    attach(mount.as_fd(), place.as_fd()).named("bind", target)?;
-    Ok(kind == FileType::Directory)
+    fsconfig_create(fs).named(STEP, upper.to_bytes())?;
+    fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).named(STEP, upper.to_bytes())
 }
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;

@@ -77,9 +77,20 @@ pub(super) enum Missing {
 /// [`open_in`] with `O_PATH`; what is missing is made. Links are followed inside the root even where they dangle.
 pub(super) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<Held> {
     match open_in(root, path.to_bytes(), OFlags::PATH) {
-        Err(Errno::NOENT) => make(root, path.to_bytes(), missing),
+        Err(Errno::NOENT) => match make_last(root, path, missing) {
+            Err(Errno::NOENT | Errno::EXIST | Errno::INVAL) => make(root, path.to_bytes(), missing),
+            other => other,
+        },
         other => other,
     }
+}
+
+/// Makes what is missing where only the last part is: `EXIST` if a link is there, that dangles.
+fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<Held> {
+    let (folder, name) = split(path)?;
+    let parent = open_in(root, folder, OFlags::PATH | OFlags::DIRECTORY)?;
+    create(parent.as_fd(), name, missing)?;
+    open_in(parent.as_fd(), name, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
 fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<Held> {
@@ -103,8 +114,12 @@ fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<Held> {
                 let parent = open_in(root, done.or_dot(), OFlags::PATH | OFlags::DIRECTORY)?;
                 match statat(parent.as_fd(), part, AtFlags::SYMLINK_NOFOLLOW) {
                     Err(Errno::NOENT) => {
-                        create(parent.as_fd(), part, if last { missing } else { Missing::Folder })?;
-                        done.push(part)?;
+                        let missing = if last { missing } else { Missing::Folder };
+                        match create(parent.as_fd(), part, missing) {
+                            // Somebody was faster.
+                            Ok(()) | Err(Errno::EXIST) => done.push(part)?,
+                            Err(e) => return Err(e),
+                        }
                     }
                     Err(e) => return Err(e),
                     Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
@@ -133,17 +148,13 @@ fn make(root: BorrowedFd<'_>, path: &[u8], missing: Missing) -> Result<Held> {
 }
 
 fn create(parent: BorrowedFd<'_>, name: &[u8], missing: Missing) -> Result<()> {
-    let made = match missing {
+    match missing {
         Missing::Folder => mkdirat(parent, name, Mode::from_raw_mode(0o755)),
         Missing::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
             openat2(parent, name, flags, Mode::from_raw_mode(0o644), resolve).map(drop)
         }
-    };
-    match made {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
     }
 }
 

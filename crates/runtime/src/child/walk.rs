@@ -1,29 +1,29 @@
 //! One method per kind of step.
 
-use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
+use super::mounts::{self, Root, add_attributes, attach_checked, filesystem, filesystem_with, tree};
 use super::paths::{Missing, folder, open_in, open_or_make, split};
-use super::{Done, Failure, Held, Named, console};
-use crate::step::Step;
+use super::root::detach;
+use super::{Done, Failure, Held, Hooks, Named, console, copy};
+use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change, unmount,
-};
 use std::ffi::{CStr, CString};
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
 pub(super) struct Walker<'a> {
-    root: Option<Held>,
+    /// What the parent made.
+    trees: &'a [OwnedFd],
+    hooks: Hooks<'a>,
+    pub(super) root: Option<Held>,
     /// See [`Root::shared`].
-    shared: bool,
+    pub(super) shared: bool,
     /// No mount of the old root is a peer of one of the host.
-    detached: bool,
+    pub(super) detached: bool,
     size: (u16, u16),
     /// The folder of the last node or link: most are in /dev.
     folder: Option<(&'a [u8], Held)>,
@@ -36,8 +36,10 @@ pub(super) struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(size: (u16, u16)) -> Self {
+    pub(super) fn new(size: (u16, u16), trees: &'a [OwnedFd], hooks: Hooks<'a>) -> Self {
         Self {
+            trees,
+            hooks,
             root: None,
             shared: false,
             detached: false,
@@ -58,7 +60,7 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn root(&self) -> Done<'static, BorrowedFd<'_>> {
+    pub(super) fn root(&self) -> Done<'static, BorrowedFd<'_>> {
         self.root.as_ref().map(|root| root.as_fd()).ok_or(Errno::BADF).named("resolve", b"/")
     }
 
@@ -80,33 +82,34 @@ impl<'a> Walker<'a> {
             Step::CgroupNamespace {} => dhow_sys::namespaces::unshare(new::CGROUP).named(verb, object),
             Step::Overlay { lowers, upper, work, volatile } => self.overlay(lowers, upper, work, *volatile),
             Step::OverlayClassic { upper, data } => self.overlay_classic(upper, data),
-            Step::BindRoot { path } => {
+            Step::BindRoot { path, in_place } => {
                 let root = tree(CWD, path, true).named(verb, object)?;
                 self.shared = true;
-                self.take_root(root, object)
+                self.take_root(root, in_place.then_some(path.as_c_str()), object)
             }
-            Step::Filesystem { kind, source, target, options, attributes, propagation } => {
-                let mount = filesystem(kind, source, options, *attributes)
-                    .named("make file system", kind.to_bytes())?;
-                let place = self.place(kind, target)?;
-                if kind.as_c_str() != c"proc" {
-                    mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
-                }
-                attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
-                let change = Change { propagation: *propagation, ..Change::default() };
-                if *propagation == 0 {
-                    Ok(())
-                } else {
-                    mount_setattr(mount.as_fd(), true, change).named(verb, object)
-                }
+            Step::TreeRoot { tree, path, shared } => {
+                let root = duplicate(self.tree(*tree)?).named(verb, object)?;
+                self.shared = *shared;
+                self.take_root(root, path.as_deref(), object)
             }
-            Step::Bind { source, target, recursive, set, clear, recursive_set, propagation } => {
-                let change = Change { set: *set, clear: *clear, propagation: *propagation };
-                let (recursive, recursive_set) = (*recursive, *recursive_set);
-                let bind = mounts::Bind { source, target, recursive, change, recursive_set };
-                self.shared |= mounts::bind(self.root()?, &bind)?;
+            Step::Filesystem { .. } => self.filesystem(step),
+            Step::CopyUp { source, target, options, attributes, propagation } => {
+                self.copy_up(source, target, options, *attributes, *propagation)
+            }
+            Step::Bind { source, target, recursive, attributes } => {
+                self.shared |= mounts::bind(self.root()?, source, target, *recursive, attributes)?;
                 Ok(())
             }
+            Step::Attach { tree, source, target } => {
+                self.shared |= mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)?;
+                Ok(())
+            }
+            Step::Remount { path, attributes } => {
+                let place = open_in(self.root()?, path.to_bytes(), OFlags::PATH).named(verb, object)?;
+                crate::trees::change(place.as_fd(), attributes).named(verb, object)
+            }
+            Step::RuntimeHooks {} => self.hooks.outside(),
+            Step::ContainerHooks {} => self.hooks.container(self.root()?),
             Step::CgroupTree { target, folders, names, aliases, attributes } => {
                 self.cgroup_tree(target, folders, names, aliases, *attributes)
             }
@@ -127,6 +130,7 @@ impl<'a> Walker<'a> {
             Step::Terminal { console } => self.terminal(*console),
             Step::ReadOnlyRoot {} => add_attributes(self.root()?, false, attr::RDONLY).named(verb, object),
             Step::Pivot {} => self.pivot(),
+            Step::Chroot { hide } => self.chroot(*hide),
             Step::RootPropagation { flags, recursive } => {
                 let change = Change { propagation: *flags, ..Change::default() };
                 mount_setattr(self.root()?, *recursive, change).named(verb, object)
@@ -134,45 +138,66 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn overlay(
-        &mut self,
-        lowers: &'a [CString],
-        upper: &'a CStr,
-        work: &'a CStr,
-        volatile: bool,
+    /// One of the parent's trees.
+    fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'a>> {
+        let tree = usize::try_from(index).ok().and_then(|index| self.trees.get(index));
+        tree.map(AsFd::as_fd).ok_or(Errno::BADF).named("attach", b"tree")
+    }
+
+    fn filesystem(&self, step: &'a Step) -> Done<'a> {
+        let Step::Filesystem { kind, source, target, options, attributes, propagation, fallback } = step
+        else {
+            return Ok(());
+        };
+        let (verb, object) = step.words();
+        let made = match (filesystem(kind, source, options, *attributes), fallback) {
+            (Err(Errno::PERM), Some(tree)) => duplicate(self.tree(*tree)?),
+            (made, _) => made,
+        };
+        let mount = made.named("make file system", kind.to_bytes())?;
+        if kind.as_c_str() == c"tmpfs" && !options.iter().any(|option| option.key.as_c_str() == c"mode") {
+            self.keep_mode(target, mount.as_fd())?;
+        }
+        let place = self.place(kind, target)?;
+        if kind.as_c_str() != c"proc" {
+            mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
+        }
+        attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
+        propagate(mount.as_fd(), *propagation).named(verb, object)
+    }
+
+    /// A tmpfs that is not told otherwise has the mode of the folder that the image has there.
+    fn keep_mode(&self, target: &'a CStr, mount: BorrowedFd<'_>) -> Done<'a> {
+        const STEP: &str = "chmod";
+        let object = target.to_bytes();
+        let Ok(folder) = open_in(self.root()?, object, OFlags::PATH) else { return Ok(()) };
+        let mode = Mode::from_raw_mode(fstat(folder.as_fd()).named(STEP, object)?.st_mode);
+        let top = as_folder(mount).named(STEP, object)?;
+        rustix::fs::fchmod(top.as_fd(), mode).named(STEP, object)
+    }
+
+    fn copy_up(
+        &self,
+        source: &CStr,
+        target: &'a CStr,
+        options: &[FsOption],
+        attributes: u64,
+        propagation: u64,
     ) -> Done<'a> {
-        const STEP: &str = "mount overlay";
-        let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
-        fsconfig_set_string(fs.as_fd(), c"source", c"overlay").named(STEP, upper.to_bytes())?;
-        for lower in lowers {
-            fsconfig_set_string(fs.as_fd(), c"lowerdir+", lower.as_c_str()).named(STEP, lower.to_bytes())?;
+        const STEP: &str = "mount and copy";
+        let object = target.to_bytes();
+        let mount = filesystem(c"tmpfs", source, options, attributes).named(STEP, object)?;
+        // A folder that is made here says nothing about owner and mode.
+        let there = open_in(self.root()?, object, OFlags::PATH).is_ok();
+        let place = self.place(c"tmpfs", target)?;
+        mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
+        if there {
+            let from = as_folder(place.as_fd()).named(STEP, object)?;
+            let to = as_folder(mount.as_fd()).named(STEP, object)?;
+            copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
         }
-        fsconfig_set_string(fs.as_fd(), c"upperdir", upper).named(STEP, upper.to_bytes())?;
-        fsconfig_set_string(fs.as_fd(), c"workdir", work).named(STEP, work.to_bytes())?;
-        if volatile {
-            fsconfig_set_flag(fs.as_fd(), c"volatile").named(STEP, b"volatile")?;
-        }
-        fsconfig_create(fs.as_fd()).named(STEP, upper.to_bytes())?;
-        let root = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-            .named(STEP, upper.to_bytes())?;
-        self.take_root(Held::new(root), upper.to_bytes())
-    }
-
-    fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
-        let object = upper.to_bytes();
-        mount(c"overlay", upper, c"overlay", MountFlags::empty(), data).named("mount overlay", object)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(Held::new(open(upper, flags, Mode::empty()).named("open", object)?));
-        Ok(())
-    }
-
-    /// Attaches the root over the old one: paths of the host still begin below it.
-    fn take_root(&mut self, root: Held, object: &'a [u8]) -> Done<'a> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
-        attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
-        self.root = Some(root);
-        Ok(())
+        attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
+        propagate(mount.as_fd(), propagation).named(STEP, object)
     }
 
     /// Where a file system goes. /proc and /sys must not be links: a hostile image could point them elsewhere.
@@ -255,6 +280,16 @@ impl<'a> Walker<'a> {
                 let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == device;
                 return if same { Ok(()) } else { Err(Errno::EXIST).named("mknod", object) };
             }
+            // Without CAP_MKNOD: the host's own, if it is the one that was meant.
+            Err(Errno::PERM) if kind != FileType::Fifo => {
+                let mount = tree(CWD, path, false).named("bind from", object)?;
+                let stat = fstat(mount.as_fd()).named("bind from", object)?;
+                if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                    return Err(Errno::PERM).named("mknod", object);
+                }
+                self.shared |= mounts::attach_tree(self.root()?, path, path, mount.as_fd())?;
+                return Ok(());
+            }
             Err(e) => return Err(e).named("mknod", object),
         }
         if (*uid, *gid) != (0, 0) {
@@ -324,31 +359,24 @@ impl<'a> Walker<'a> {
         self.slave = Some(slave);
         Ok(())
     }
-
-    /// The old root goes under the new one, and away; what is unmounted with it stays mounted for the host.
-    fn pivot(&self) -> Done<'static> {
-        let root = self.root()?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
-        rustix::process::fchdir(root).named("fchdir", b"new root")?;
-        rustix::process::pivot_root(c".", c".").named("pivot_root", b"/")?;
-        rustix::process::fchdir(old.as_fd()).named("fchdir", b"old root")?;
-        if !self.detached {
-            mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-                .named("detach", b"old root")?;
-        }
-        unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
-        rustix::process::chdir(c"/").named("chdir", b"/")
-    }
 }
 
-fn detach(shared: bool) -> rustix::io::Result<()> {
-    if shared {
-        // Only the root mount itself, so that the new root is not seen outside.
-        mount_change(c"/", MountPropagationFlags::PRIVATE)
-    } else {
-        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+/// The same mount: one that was made in another mount namespace cannot be cloned here.
+fn duplicate(tree: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    rustix::io::fcntl_dupfd_cloexec(tree, 3).map(Held::new)
+}
+
+/// A mount's root, usable for more than its place.
+fn as_folder(mount: BorrowedFd<'_>) -> rustix::io::Result<Held> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(mount, c".", flags, Mode::empty()).map(Held::new)
+}
+
+fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> {
+    if propagation == 0 {
+        return Ok(());
     }
+    mount_setattr(mount, true, Change { propagation, ..Change::default() })
 }
 
 fn null() -> rustix::io::Result<Held> {

@@ -70,8 +70,8 @@ pub(super) fn compile(
             writes: ours.map(|(_, write)| write.clone()).collect(),
         });
     }
-    // Beside v1 the unified hierarchy is joined for what only it has.
-    let wanted = host.hierarchies.is_empty() || !new.is_empty() || program.is_some();
+    // Beside v1 the unified hierarchy is joined for what only it has, and for systemd, which knows by it what is in a scope.
+    let wanted = host.hierarchies.is_empty() || host.systemd || !new.is_empty() || program.is_some();
     if let Some(mount) = host.unified.as_ref().filter(|_| wanted) {
         let counted = if host.hierarchies.is_empty() { COUNTED.as_slice() } else { &[] };
         let mut controllers: Vec<String> = counted.iter().map(|&name| name.to_owned()).collect();
@@ -106,10 +106,7 @@ impl Place {
                 source: path(&source)?,
                 target,
                 recursive: false,
-                set: options.set,
-                clear: options.clear,
-                recursive_set: options.recursive_set,
-                propagation: options.propagation,
+                attributes: options.attributes.clone(),
             });
         }
         let (mut folders, mut names, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,7 +119,7 @@ impl Place {
                 aliases.push(text("cgroup", &*name)?);
             }
         }
-        let attributes = options.set | options.recursive_set | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+        let attributes = options.bits() | attr::NOSUID | attr::NODEV | attr::NOEXEC;
         Ok(Step::CgroupTree { target, folders, names, aliases, attributes })
     }
 }

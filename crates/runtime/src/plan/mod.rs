@@ -1,15 +1,19 @@
 //! Plan: a pure function from a specification to steps.
 
 mod cgroups;
+mod hooks;
 mod mounts;
+mod namespaces;
 mod process;
 mod root;
+mod scheduling;
 
 use crate::code::{Code, record};
-use crate::step::{Cgroups, Join, Overlay, Program, Step};
+use crate::step::{Cgroups, Hooks, IdMap, Interface, Join, Keyring, Overlay, Program, Step, Tree, UserMaps};
 use crate::{Error, Host};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
+use process::Place;
 use std::ffi::CString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,6 +47,43 @@ pub struct Options {
     pub make_cwd: bool,
     /// Run `init` (a path outside, bind-mounted read-only at `/sbin/docker-init`) as PID 1 with `-- args…`.
     pub init: Option<PathBuf>,
+    /// The container's name, as hooks and its keyring have it.
+    pub id: String,
+    /// Absolute; what relative paths of `root.path` and of bind mounts begin at. Empty: they are refused.
+    pub bundle: String,
+    /// Enter the root with `chroot` in place of `pivot_root`, which the kernel refuses below an initramfs. Weaker: what is above stays mounted.
+    pub no_pivot: bool,
+    /// A session keyring of its own (`_ses.<id>`), as runc makes one; without, the caller's is the container's too.
+    pub keyring: bool,
+}
+
+impl Default for Options {
+    /// As runc without flags, but for the keyring.
+    fn default() -> Self {
+        Self {
+            rootfs: RootFs::Path,
+            netns_passed: false,
+            make_cwd: false,
+            init: None,
+            id: String::new(),
+            bundle: String::new(),
+            no_pivot: false,
+            keyring: false,
+        }
+    }
+}
+
+impl Options {
+    /// A path outside the container.
+    fn outside(&self, field: &str, path: &str) -> Result<CString, Error> {
+        if path.starts_with('/') {
+            return text(field, path);
+        }
+        if path.is_empty() || self.bundle.is_empty() {
+            return Err(Error::invalid(field, format_args!("the path {path:?} outside must be absolute")));
+        }
+        text(field, format!("{}/{path}", self.bundle))
+    }
 }
 
 record!(/// The body of a plan.
@@ -51,6 +92,19 @@ Body {
     exec: bool,
     namespaces: u64,
     joins: Vec<Join>,
+    /// An additional process: the namespaces of the running one that it enters.
+    entered: u64,
+    /// Whether the container has a user namespace, new or joined.
+    in_userns: bool,
+    user: Option<UserMaps>,
+    /// In a user namespace: who gets pipes as the standard streams, as the host counts.
+    stdio_owner: Option<u32>,
+    /// A new time namespace with these lines.
+    time_offsets: Option<CString>,
+    id_maps: Vec<IdMap>,
+    trees: Vec<Tree>,
+    hooks: Option<Hooks>,
+    interfaces: Vec<Interface>,
     netns_passed: bool,
     cgroups: Cgroups,
     overlay: Option<Overlay>,
@@ -113,6 +167,15 @@ impl Plan {
         &self.dirs
     }
 
+    /// For an additional process: the session keyring that [`Options::keyring`] made for the container `id`.
+    ///
+    /// # Errors
+    /// If `id` cannot be a name.
+    pub fn in_keyring(mut self, id: &str) -> Result<Self, Error> {
+        self.body.program.keyring = Some(keyring(id, self.body.in_userns)?);
+        Ok(self)
+    }
+
     /// Sentences about what this host cannot give and what is done instead.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
@@ -135,6 +198,18 @@ impl fmt::Display for Plan {
         writeln!(f, "clone namespaces={:#x}", body.namespaces)?;
         for join in &body.joins {
             writeln!(f, "setns {}", join.path.to_string_lossy())?;
+        }
+        if let Some(maps) = &body.user {
+            writeln!(f, "uid_map {:?} gid_map {:?}", maps.uids, maps.gids)?;
+        }
+        if let Some(offsets) = &body.time_offsets {
+            writeln!(f, "timens_offsets {offsets:?}")?;
+        }
+        for interface in &body.interfaces {
+            writeln!(f, "move network device {} as {}", interface.name, interface.inside)?;
+        }
+        for tree in &body.trees {
+            writeln!(f, "{tree}")?;
         }
         for step in &body.steps {
             writeln!(f, "{step}")?;
@@ -161,19 +236,31 @@ fn text(field: &str, text: impl AsRef<str>) -> Result<CString, Error> {
 pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, Error> {
     let process = spec.process.as_ref().ok_or_else(|| Error::invalid("process", "is required"))?;
     let linux = spec.linux.as_ref().ok_or_else(|| Error::invalid("linux", "is required"))?;
-    if let Some(hooks) = &spec.hooks
-        && *hooks != spec::Hooks::default()
-    {
-        return Err(Error::invalid("hooks", "are not supported yet"));
+    version(&spec.oci_version)?;
+    if linux.intel_rdt.is_some() {
+        return Err(Error::invalid("linux.intelRdt", "is not supported: this runtime has no resctrl"));
     }
     let mut body = Body { netns_passed: options.netns_passed, ..Body::default() };
-    namespaces(linux, options, &mut body)?;
+    namespaces::compile(linux, options, &mut body)?;
+    namespaces::mapped(linux, &process.user, &body)?;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
+    body.hooks = hooks::compile(spec, options)?;
+    namespaces::interfaces(linux, options, &mut body)?;
     let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
     let mut resolved = process.clone();
     if options.init.is_some() {
         resolved.args.splice(0..0, ["/sbin/docker-init".to_owned(), "--".to_owned()]);
     }
-    body.program = process::compile(&resolved, linux.seccomp.as_ref(), host, &mut body.warnings)?;
+    body.program = process::compile(
+        &resolved,
+        linux,
+        Place { exec: false, in_userns: body.in_userns },
+        host,
+        &mut body.warnings,
+    )?;
+    if options.keyring {
+        body.program.keyring = Some(keyring(&options.id, body.in_userns)?);
+    }
     body.program.init = options.init.is_some();
     describe(spec, &mut body);
     root::steps(spec, linux, options, &place, host, &mut body)?;
@@ -192,44 +279,20 @@ fn describe(spec: &spec::Spec, body: &mut Body) {
     }
 }
 
-fn namespaces(linux: &spec::Linux, options: &Options, body: &mut Body) -> Result<(), Error> {
-    let field = "linux.namespaces";
-    for namespace in &linux.namespaces {
-        let flag = match namespace.kind.as_str() {
-            "pid" => new::PID,
-            "network" => new::NET,
-            "mount" => new::MOUNT,
-            "ipc" => new::IPC,
-            "uts" => new::UTS,
-            "cgroup" => new::CGROUP,
-            "user" | "time" => {
-                let detail = format!("{} namespaces are not supported yet", namespace.kind);
-                return Err(Error::invalid(field, detail));
-            }
-            other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
-        };
-        let path = namespace.path.as_deref().filter(|path| !path.is_empty());
-        if flag == new::NET && options.netns_passed {
-            continue;
-        }
-        match path {
-            None if body.namespaces & flag != 0 => {
-                return Err(Error::invalid(field, format_args!("{} is listed twice", namespace.kind)));
-            }
-            None => body.namespaces |= flag,
-            Some(_) if flag == new::MOUNT => {
-                return Err(Error::invalid(field, "a mount namespace must be new"));
-            }
-            Some(path) => body.joins.push(Join { flag, path: text(field, path)? }),
-        }
+/// The versions whose meaning this runtime knows; none is taken as the newest.
+fn version(text: &str) -> Result<(), Error> {
+    let major = text.split('.').next().unwrap_or_default();
+    if text.is_empty() || major == "1" {
+        return Ok(());
     }
-    if body.namespaces & new::MOUNT == 0 {
-        return Err(Error::invalid(field, "a new mount namespace is required"));
-    }
-    if !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty() {
-        return Err(Error::invalid("linux.uidMappings", "user namespaces are not supported yet"));
-    }
-    Ok(())
+    Err(Error::invalid("ociVersion", format_args!("{text:?}: only 1.x is known")))
+}
+
+/// The container's session keyring, as runc calls it and allows others to find it.
+fn keyring(id: &str, in_userns: bool) -> Result<Keyring, Error> {
+    // Search: for others in a user namespace, else for the user.
+    let permissions = if in_userns { 0x8 } else { 0x80000 };
+    Ok(Keyring { name: text("id", format!("_ses.{id}"))?, permissions })
 }
 
 /// Compiles an additional process for a running container (its namespaces and cgroups are found by pid at [`crate::exec`]).
@@ -240,8 +303,17 @@ fn namespaces(linux: &spec::Linux, options: &Options, body: &mut Body) -> Result
 pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -> Result<Plan, Error> {
     let linux = container.linux.as_ref().ok_or_else(|| Error::invalid("linux", "is required"))?;
     let mut body = Body { exec: true, ..Body::default() };
+    body.entered = namespaces::entered(linux);
+    body.in_userns = body.entered & new::USER != 0;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
     body.cgroups = cgroups::enter(linux, host)?;
-    body.program = process::compile(process, linux.seccomp.as_ref(), host, &mut body.warnings)?;
+    body.program = process::compile(
+        process,
+        linux,
+        Place { exec: true, in_userns: body.in_userns },
+        host,
+        &mut body.warnings,
+    )?;
     describe(container, &mut body);
     if process.terminal {
         body.steps.push(Step::Terminal { console: false });

@@ -1,6 +1,6 @@
 //! Compiling the process: who it is, what it may, what it runs.
 
-use super::text;
+use super::{scheduling, text};
 use crate::host::RESOURCES;
 use crate::step::{Limit, Listener, Program};
 use crate::{Error, Host, caps, seccomp};
@@ -9,18 +9,25 @@ use std::ffi::CString;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where a process comes to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// In a container that runs.
+    pub(super) exec: bool,
+    /// In a user namespace, where root begins with every capability there is, whatever the caller has.
+    pub(super) in_userns: bool,
+}
+
 pub(super) fn compile(
     process: &spec::Process,
-    filter: Option<&spec::Seccomp>,
+    linux: &spec::Linux,
+    place: Place,
     host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<Program, Error> {
     let first = process.args.first().ok_or_else(|| Error::invalid("process.args", "is empty"))?;
     if !process.cwd.starts_with('/') {
         return Err(Error::invalid("process.cwd", "must be absolute"));
-    }
-    if process.selinux_label.as_ref().is_some_and(|label| !label.is_empty()) {
-        return Err(Error::invalid("process.selinuxLabel", "SELinux labels are not supported yet"));
     }
     let strings =
         |field: &str, list: &[String]| list.iter().map(|word| text(field, word)).collect::<Result<_, _>>();
@@ -43,8 +50,15 @@ pub(super) fn compile(
         terminal: process.terminal,
         ..Program::default()
     };
-    capabilities(process.capabilities.as_ref(), host, &mut program)?;
-    if let Some(value) = process.oom_score_adj.filter(|&v| v != 0) {
+    if let Some(size) = &process.console_size {
+        (program.rows, program.columns) = (size.height, size.width);
+    }
+    let available = if place.in_userns { caps::ALL } else { host.bounding };
+    capabilities(process.capabilities.as_ref(), available, &mut program, warnings);
+    scheduling::of_process(process, place.exec, &mut program)?;
+    scheduling::of_container(linux, &mut program)?;
+    program.selinux = selinux(process, host)?;
+    if let Some(value) = process.oom_score_adj {
         if !(-1000..=1000).contains(&value) {
             return Err(Error::invalid("process.oomScoreAdj", "must be between -1000 and 1000"));
         }
@@ -65,7 +79,7 @@ pub(super) fn compile(
             return Err(Error::invalid("process.apparmorProfile", detail));
         }
     }
-    if let Some(filter) = filter {
+    if let Some(filter) = linux.seccomp.as_ref() {
         program.seccomp = seccomp::compile(filter)?.to_vec();
         program.seccomp_flags = seccomp::flags(filter)?;
         program.listener = seccomp::listener(filter)?.map(|path| Listener {
@@ -93,24 +107,41 @@ fn candidates(name: &str, env: &[String]) -> Result<(bool, Vec<CString>), Error>
     Ok((true, paths.collect::<Result<_, _>>()?))
 }
 
+fn selinux(process: &spec::Process, host: &Host) -> Result<Option<CString>, Error> {
+    const FIELD: &str = "process.selinuxLabel";
+    match process.selinux_label.as_deref() {
+        None | Some("") => Ok(None),
+        Some(label) if host.selinux => Ok(Some(text(FIELD, label)?)),
+        Some(label) => {
+            let detail = format!("{label:?}: this host has no SELinux, or it is off");
+            Err(Error::invalid(FIELD, detail))
+        }
+    }
+}
+
+/// Names that this kernel does not know are left out with a warning, as runc does.
 fn capabilities(
     wanted: Option<&spec::Capabilities>,
-    host: &Host,
+    available: u64,
     program: &mut Program,
-) -> Result<(), Error> {
+    warnings: &mut Vec<String>,
+) {
     let Some(wanted) = wanted else {
         // No object: the specification leaves the caller's sets as they are.
-        program.bounding = host.bounding;
-        program.permitted = host.bounding;
-        program.effective = host.bounding;
-        return Ok(());
+        (program.bounding, program.permitted, program.effective) = (available, available, available);
+        return;
     };
-    program.bounding = caps::set("bounding", &wanted.bounding, host.bounding)?;
-    program.permitted = caps::set("permitted", &wanted.permitted, host.bounding)?;
-    program.effective = caps::set("effective", &wanted.effective, program.permitted)?;
-    program.inheritable = caps::set("inheritable", &wanted.inheritable, host.bounding)?;
-    program.ambient = caps::set("ambient", &wanted.ambient, program.permitted & program.inheritable)?;
-    Ok(())
+    let mut unknown = std::collections::BTreeSet::new();
+    let mut set = |names: &[String], most: u64| caps::set(names, most, &mut unknown);
+    program.bounding = set(&wanted.bounding, available);
+    program.permitted = set(&wanted.permitted, available);
+    program.effective = set(&wanted.effective, program.permitted);
+    program.inheritable = set(&wanted.inheritable, available);
+    program.ambient = set(&wanted.ambient, program.permitted & program.inheritable);
+    if !unknown.is_empty() {
+        let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
+        warnings.push(format!("process.capabilities: unknown, and left out: {names}"));
+    }
 }
 
 fn limits(process: &spec::Process, host: &Host, warnings: &mut Vec<String>) -> Result<Vec<Limit>, Error> {
@@ -120,6 +151,9 @@ fn limits(process: &spec::Process, host: &Host, warnings: &mut Vec<String>) -> R
         let Some((resource, name, _)) = RESOURCES.iter().find(|(_, name, _)| *name == limit.kind) else {
             return Err(Error::invalid(field, "unknown limit"));
         };
+        if limits.iter().any(|known: &Limit| known.resource == *resource) {
+            return Err(Error::invalid(field, "is listed twice"));
+        }
         if limit.soft > limit.hard {
             return Err(Error::invalid(field, "the soft limit is above the hard one"));
         }

@@ -1,12 +1,17 @@
 //! The steps that make the container's view of the file system.
 
 use super::{Body, Options, RootFs, cgroups, mounts, text};
-use crate::step::{Overlay, Step};
+use crate::step::{Attributes, Device, Overlay, Step, Tree};
 use crate::{Error, Host};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
 use dhow_sys::mount::{attr, propagation};
 use std::path::Path;
+
+/// Kinds of nodes, as in a mode.
+const CHARACTER: u32 = 0o020_000;
+const BLOCK: u32 = 0o060_000;
+const FIFO: u32 = 0o010_000;
 
 /// Character devices every container has: path, major, minor.
 const NODES: [(&str, u32, u32); 6] = [
@@ -43,14 +48,17 @@ pub(super) fn steps(
         }
         kind => kind,
     };
-    body.steps.push(Step::Detach { shared: kind == Some(propagation::SHARED) });
+    let joined = body.joins.iter().any(|join| join.flag == new::MOUNT);
+    if !joined {
+        body.steps.push(Step::Detach { shared: kind == Some(propagation::SHARED) });
+    }
     if body.namespaces & new::CGROUP != 0 {
         body.steps.push(Step::CgroupNamespace {});
     }
-    source(spec, options, host, body)?;
-    let mut late = Vec::new();
+    source(spec, options, host, joined, body)?;
+    let (mut late, compiler) = (Vec::new(), mounts::Compiler { linux, options, place, host });
     for mount in &spec.mounts {
-        let step = mounts::compile(mount, place, host, &mut late)?;
+        let step = compiler.mount(mount, body, &mut late)?;
         body.steps.push(step);
     }
     if let Some(init) = &options.init {
@@ -58,17 +66,56 @@ pub(super) fn steps(
             source: text("init", init.to_string_lossy())?,
             target: c"/sbin/docker-init".to_owned(),
             recursive: false,
-            set: attr::RDONLY,
-            clear: 0,
-            recursive_set: 0,
-            propagation: propagation::PRIVATE,
+            attributes: Attributes {
+                set: attr::RDONLY,
+                propagation: propagation::PRIVATE,
+                ..Attributes::default()
+            },
         });
     }
     devices(spec, linux, body)?;
     if options.make_cwd {
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
-    sysctls(linux, body)?;
+    names(spec, body)?;
+    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
+    if let Some(hooks) = &body.hooks {
+        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
+        inside = !hooks.create_container.is_empty();
+    }
+    if outside {
+        body.steps.push(Step::RuntimeHooks {});
+    }
+    if inside {
+        body.steps.push(Step::ContainerHooks {});
+    }
+    // Interfaces that moved in, by hooks or by us, are there now.
+    sysctls(spec, linux, body)?;
+    if body.program.terminal {
+        body.steps.push(Step::Terminal { console: true });
+    }
+    for path in &linux.masked_paths {
+        body.steps.push(Step::Mask { path: absolute("linux.maskedPaths", path)? });
+    }
+    for path in &linux.readonly_paths {
+        body.steps.push(Step::ReadOnlyPath { path: absolute("linux.readonlyPaths", path)? });
+    }
+    body.steps.append(&mut late);
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        body.steps.push(Step::ReadOnlyRoot {});
+    }
+    body.steps.push(match (joined, options.no_pivot) {
+        (false, false) => Step::Pivot {},
+        // Other processes have their root in a namespace that is joined: it stays.
+        (joined, _) => Step::Chroot { hide: !joined },
+    });
+    if let Some(flags) = kind {
+        body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
+    }
+    Ok(())
+}
+
+fn names(spec: &spec::Spec, body: &mut Body) -> Result<(), Error> {
     if let Some(name) = spec.hostname.as_ref().filter(|name| !name.is_empty()) {
         namespaced(body, new::UTS, "hostname", "uts")?;
         body.steps.push(Step::Hostname { name: text("hostname", name)? });
@@ -77,35 +124,30 @@ pub(super) fn steps(
         namespaced(body, new::UTS, "domainname", "uts")?;
         body.steps.push(Step::Domainname { name: text("domainname", name)? });
     }
-    if body.program.terminal {
-        body.steps.push(Step::Terminal { console: true });
-    }
-    for path in &linux.masked_paths {
-        body.steps.push(Step::Mask { path: text("linux.maskedPaths", path)? });
-    }
-    for path in &linux.readonly_paths {
-        body.steps.push(Step::ReadOnlyPath { path: text("linux.readonlyPaths", path)? });
-    }
-    body.steps.append(&mut late);
-    if spec.root.as_ref().is_some_and(|root| root.readonly) {
-        body.steps.push(Step::ReadOnlyRoot {});
-    }
-    body.steps.push(Step::Pivot {});
-    if let Some(flags) = kind {
-        body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
-    }
     Ok(())
 }
 
 /// The root itself.
-fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) -> Result<(), Error> {
+fn source(
+    spec: &spec::Spec,
+    options: &Options,
+    host: &Host,
+    joined: bool,
+    body: &mut Body,
+) -> Result<(), Error> {
     match &options.rootfs {
         RootFs::Path => {
             let path = spec.root.as_ref().map(|root| root.path.as_str()).unwrap_or_default();
-            if !path.starts_with('/') {
-                return Err(Error::invalid("root.path", "must be absolute"));
-            }
-            body.steps.push(Step::BindRoot { path: text("root.path", path)? });
+            let path = options.outside("root.path", path)?;
+            // Hooks look for the container's files where the specification says that they are.
+            let in_place = joined || body.hooks.is_some();
+            let step = if body.in_userns && !joined {
+                let tree = mounts::tree(body, path.clone(), true, &Attributes::default());
+                Step::TreeRoot { tree, path: in_place.then_some(path), shared: true }
+            } else {
+                Step::BindRoot { path, in_place }
+            };
+            body.steps.push(step);
         }
         RootFs::Overlay { lowers, upper, work, volatile } => {
             let path = |path: &Path| text("rootfs", path.to_string_lossy());
@@ -118,9 +160,20 @@ fn source(spec: &spec::Spec, options: &Options, host: &Host, body: &mut Body) ->
                 top: lowers.first().cloned(),
                 volatile: *volatile,
             });
+            if body.in_userns && host.kernel < (6, 8) {
+                let detail = "an overlay in a user namespace needs Linux 6.8";
+                return Err(Error::invalid("rootfs", detail));
+            }
             let step = if host.kernel >= (6, 8) {
                 let lowers = lowers.iter().map(|lower| path(lower)).collect::<Result<_, _>>()?;
-                Step::Overlay { lowers, upper: path(upper)?, work: path(work)?, volatile: *volatile }
+                let (upper, work, volatile) = (path(upper)?, path(work)?, *volatile);
+                if body.in_userns {
+                    body.trees.push(Tree::Overlay { lowers, upper, work, volatile });
+                    let tree = u32::try_from(body.trees.len() - 1).unwrap_or(u32::MAX);
+                    Step::TreeRoot { tree, path: None, shared: false }
+                } else {
+                    Step::Overlay { lowers, upper, work, volatile }
+                }
             } else {
                 Step::OverlayClassic { upper: path(upper)?, data: classic(lowers, upper, work, *volatile)? }
             };
@@ -177,22 +230,22 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
     for (path, major, minor) in NODES {
         if !linux.devices.iter().any(|device| device.path == path) {
             let path = text("devices", path)?;
-            body.steps.push(Step::Node { path, kind: 0o020_000, mode: 0o666, major, minor, uid: 0, gid: 0 });
+            node(body, Step::Node { path, kind: CHARACTER, mode: 0o666, major, minor, uid: 0, gid: 0 });
         }
     }
     for device in &linux.devices {
         let field = format!("linux.devices {}", device.path);
         let kind = match device.kind.as_str() {
-            "c" | "u" => 0o020_000,
-            "b" => 0o060_000,
-            "p" => 0o010_000,
+            "c" | "u" => CHARACTER,
+            "b" => BLOCK,
+            "p" => FIFO,
             other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
         };
         let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
         if !device.path.starts_with('/') {
             return Err(Error::invalid(&field, "the path must be absolute"));
         }
-        body.steps.push(Step::Node {
+        let step = Step::Node {
             path: text(&field, &device.path)?,
             kind,
             mode: device.file_mode.unwrap_or(0o666) & 0o7777,
@@ -200,13 +253,28 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
             minor: number(device.minor)?,
             uid: device.uid.unwrap_or(0),
             gid: device.gid.unwrap_or(0),
-        });
+        };
+        node(body, step);
     }
     for (path, to, only_if) in LINKS {
         let only_if = only_if.map(|path| text("devices", path)).transpose()?;
         body.steps.push(Step::Link { path: text("devices", path)?, to: text("devices", to)?, only_if });
     }
     Ok(())
+}
+
+/// A node is made; in a user namespace, where the kernel makes no devices, the host's of the same name and number is bound.
+fn node(body: &mut Body, step: Step) {
+    match step {
+        Step::Node { path, kind, major, minor, .. } if body.in_userns && kind != FIFO => {
+            let tree = mounts::tree(body, path.clone(), false, &Attributes::default());
+            if let Some(Tree::Path { device, .. }) = body.trees.last_mut() {
+                *device = Some(Device { kind, major, minor });
+            }
+            body.steps.push(Step::Attach { tree, source: path.clone(), target: path });
+        }
+        step => body.steps.push(step),
+    }
 }
 
 /// Refuses what would change the host.
@@ -223,7 +291,7 @@ fn namespaced(body: &Body, flag: u64, field: &str, kind: &str) -> Result<(), Err
     ))
 }
 
-fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
+fn sysctls(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -236,23 +304,48 @@ fn sysctls(linux: &spec::Linux, body: &mut Body) -> Result<(), Error> {
     ];
     for (key, value) in &linux.sysctl {
         let field = format!("linux.sysctl {key}");
-        let name = key.replace('/', ".");
-        let (flag, kind) = if name.starts_with("net.") {
+        // As sysctl(8): whichever of `.` and `/` comes first separates, and the other is part of a name (`net.ipv4.conf.eth0/1.mtu`).
+        let slashes = key.find(['.', '/']).is_some_and(|at| key.get(at..=at) == Some("/"));
+        let swapped = |c: char| {
+            if c == '.' {
+                '/'
+            } else if c == '/' {
+                '.'
+            } else {
+                c
+            }
+        };
+        let path = if slashes { key.clone() } else { key.chars().map(swapped).collect() };
+        let name = path.replace('/', ".");
+        let (flag, kind) = if path.starts_with("net/") {
             (new::NET, "network")
-        } else if IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {
+        } else if IPC.contains(&name.as_str()) || path.starts_with("fs/mqueue/") {
             (new::IPC, "ipc")
-        } else if name == "kernel.hostname" || name == "kernel.domainname" {
+        } else if name == "kernel.domainname" {
             (new::UTS, "uts")
+        } else if name == "kernel.hostname" {
+            return Err(Error::invalid(field, "conflicts with hostname"));
         } else {
             return Err(Error::invalid(field, "is not namespaced: it would change the host"));
         };
         namespaced(body, flag, &field, kind)?;
-        let path = if key.contains('/') { key.clone() } else { key.replace('.', "/") };
         if path.split('/').any(|part| part.is_empty() || part == "..") {
             return Err(Error::invalid(field, "is no sysctl"));
         }
-        let path = text(&field, format!("/proc/sys/{path}"))?;
-        body.steps.push(Step::Sysctl { path, value: text(&field, value)? });
+        let value = text(&field, value)?;
+        if flag != new::UTS {
+            body.steps.push(Step::Sysctl { path: text(&field, format!("/proc/sys/{path}"))?, value });
+        } else if spec.domainname.as_ref().is_none_or(String::is_empty) {
+            // By the call, as the file is the host's root's alone. The specification's own field has the last word.
+            body.steps.push(Step::Domainname { name: value });
+        }
     }
     Ok(())
+}
+/// A path that the specification wants absolute.
+fn absolute(field: &str, path: &str) -> Result<std::ffi::CString, Error> {
+    if path.starts_with('/') {
+        return text(field, path);
+    }
+    Err(Error::invalid(field, format_args!("the path {path:?} must be absolute")))
 }

@@ -92,11 +92,11 @@ fn exec() {
     b.done();
 }
 
-fn words(args: &[&str]) -> Vec<String> {
+pub(crate) fn words(args: &[&str]) -> Vec<String> {
     args.iter().map(|&a| a.to_owned()).collect()
 }
 
-fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> spec::Mount {
+pub(crate) fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> spec::Mount {
     spec::Mount {
         destination: destination.to_owned(),
         kind: Some(kind.to_owned()),
@@ -107,7 +107,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> spec:
 }
 
 /// Kills a held container, and takes its cgroups away.
-fn end(b: &Box, process: &dhow_runtime::Process) {
+pub(crate) fn end(b: &Box, process: &dhow_runtime::Process) {
     pidfd_send_signal(process.pidfd(), Signal::KILL).unwrap();
     assert_eq!(wait(process), 137);
     remove_cgroups(b.plan().unwrap().cgroup_dirs()).unwrap();

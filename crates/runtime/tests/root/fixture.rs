@@ -58,7 +58,7 @@ impl Box {
         let host = Host::observe().unwrap();
         let caps = spec.process.as_ref().unwrap().capabilities.as_ref().unwrap().bounding.clone();
         spec.linux.as_mut().unwrap().seccomp = Some(dhow_runtime::seccomp::docker_default(&caps, &host));
-        let options = Options { rootfs: overlay, netns_passed: false, make_cwd: true, init: None };
+        let options = Options { rootfs: overlay, make_cwd: true, ..Options::default() };
         Self { dir, name, spec, options, host }
     }
 

@@ -4,13 +4,18 @@
 
 mod cases;
 mod fixture;
+mod hooks;
+mod ids;
 mod limits;
+mod mounts;
 mod probe;
+mod process;
 
 use std::process::{Command, ExitCode};
 
 fn all() -> impl Iterator<Item = &'static (&'static str, fn())> {
-    cases::CASES.iter().chain(limits::CASES)
+    let more = [ids::CASES, hooks::CASES, limits::CASES, mounts::CASES, process::CASES];
+    cases::CASES.iter().chain(more.into_iter().flatten())
 }
 
 fn main() -> ExitCode {

@@ -65,6 +65,56 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        "stat" => {
+            use std::os::unix::fs::MetadataExt;
+            for path in &args[2..] {
+                match fs::symlink_metadata(path) {
+                    Ok(m) => println!("{} {:o} {}:{} {:x}", path, m.mode(), m.uid(), m.gid(), m.rdev()),
+                    Err(e) => println!("{path}: {}", e.kind()),
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        "make" => {
+            fs::write(&args[2], "made").unwrap();
+            ExitCode::SUCCESS
+        }
+        // A hook: leaves what it is told and what it sees at `args[2]`, and ends as `args[3]` says.
+        "hook" => {
+            let mut state = String::new();
+            std::io::Read::read_to_string(&mut std::io::stdin(), &mut state).unwrap();
+            let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let here = std::env::current_dir().unwrap();
+            let variable = std::env::var("HOOK").unwrap_or_default();
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let caps = status.lines().find(|l| l.starts_with("CapEff:")).unwrap_or_default();
+            let said = format!("{state}\n{}{}\n{variable}\n{caps}\n", name, here.display());
+            if args[2] != "-" {
+                let mut file = fs::OpenOptions::new().create(true).append(true).open(&args[2]).unwrap();
+                std::io::Write::write_all(&mut file, said.as_bytes()).unwrap();
+            }
+            println!("I say {}", args[3]);
+            match args[3].as_str() {
+                "hang" => loop {
+                    std::thread::park();
+                },
+                code => ExitCode::from(code.parse::<u8>().unwrap()),
+            }
+        }
+        "clocks" => {
+            let now = |id| rustix::time::clock_gettime(id).tv_sec;
+            println!("{} {}", now(rustix::time::ClockId::Monotonic), now(rustix::time::ClockId::Boottime));
+            ExitCode::SUCCESS
+        }
+        "uname" => {
+            println!("{}", rustix::system::uname().machine().to_string_lossy());
+            ExitCode::SUCCESS
+        }
+        "ioprio" => {
+            let (class, level) = dhow_sys::ioprio::get().unwrap();
+            println!("{class} {level}");
+            ExitCode::SUCCESS
+        }
         "pwd" => {
             println!("{}", std::env::current_dir().unwrap().display());
             ExitCode::SUCCESS

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_no_descriptor_leaks", no_descriptor_leaks),
     ("root_an_idle_shim_uses_no_processor", an_idle_shim_uses_no_processor),
     ("root_a_slow_client_holds_nobody_up", a_slow_client_holds_nobody_up),
+    ("root_a_shim_has_the_limit_of_before", a_shim_has_the_limit_of_before),
 ];
 
 fn interactive() -> StdioConfig {
@@ -258,4 +259,21 @@ fn an_idle_shim_uses_no_processor() {
     container.signal(Target::Init, 9);
     assert_eq!(container.exit(&Target::Init).code, 137);
     container.finish();
+}
+
+fn a_shim_has_the_limit_of_before() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(321), ..before.clone() }).unwrap();
+    let launcher = dhow_shim::Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap();
+    assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    let dir = std::env::temp_dir().join(format!("dhow-shim-limit-{}", std::process::id()));
+    let (client, mut child) = launcher.spawn(&dir).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("321"), "{line}");
+    setrlimit(Resource::Nofile, before).unwrap();
+    drop(client);
+    child.wait().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
 }

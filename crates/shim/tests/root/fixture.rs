@@ -92,7 +92,7 @@ impl Container {
             volatile: true,
         };
         let init = self.init.then(|| PathBuf::from(env!("CARGO_BIN_EXE_dhow-shim")));
-        let options = Options { rootfs, netns_passed: false, make_cwd: true, init };
+        let options = Options { rootfs, make_cwd: true, init, ..Options::default() };
         plan(&self.spec, &options, &self.host).unwrap()
     }
 

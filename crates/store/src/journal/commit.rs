@@ -8,7 +8,6 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 /// A file smaller than this is never compacted.
@@ -54,53 +53,7 @@ impl Log {
         Ok((Self { folder: folder.to_owned(), file, size: good, synced: good }, live))
     }
 
-    /// Until the journal is dropped: write what is pending, sync when somebody waits or the linger is over.
-    pub(super) fn run(mut self, shared: &Shared) {
-        let mut unsynced_since: Option<Instant> = None;
-        let mut written = 0;
-        loop {
-            let mut state = shared.lock();
-            loop {
-                let due = unsynced_since.is_some_and(|since| since.elapsed() >= LINGER);
-                let wanted = state.wanted > state.synced && written >= state.wanted;
-                if !state.pending.is_empty() || due || wanted || state.closing {
-                    break;
-                }
-                state = sleep(shared, state, unsynced_since);
-            }
-            let pending = std::mem::take(&mut state.pending);
-            let (last, wanted) = (state.last, state.wanted);
-            let (synced, closing) = (state.synced, state.closing);
-            drop(state);
-            let mut outcome = self.append(&pending);
-            written = last;
-            if !pending.is_empty() {
-                unsynced_since.get_or_insert_with(Instant::now);
-            }
-            let due = unsynced_since.is_some_and(|since| closing || since.elapsed() >= LINGER);
-            let sync = due || wanted > synced;
-            if outcome.is_ok() && sync && unsynced_since.take().is_some() {
-                outcome = self.sync().and_then(|()| self.compact_if_worth(shared));
-            }
-            let mut state = shared.lock();
-            match outcome {
-                Ok(()) if sync => state.synced = written,
-                Ok(()) => {}
-                Err(error) => {
-                    let cause = error.source.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-                    state.failed = Some(format!("{error}{cause}"));
-                }
-            }
-            let stop = state.failed.is_some() || (closing && state.pending.is_empty());
-            drop(state);
-            shared.done.notify_all();
-            if stop {
-                return;
-            }
-        }
-    }
-
-    fn append(&mut self, pending: &[(String, Option<Arc<[u8]>>)]) -> Result<()> {
+    pub(super) fn append(&mut self, pending: &[(String, Option<Arc<[u8]>>)]) -> Result<()> {
         if pending.is_empty() {
             return Ok(());
         }
@@ -151,12 +104,48 @@ impl Log {
     }
 }
 
-fn sleep<'a>(
-    shared: &Shared,
-    state: MutexGuard<'a, State>,
-    unsynced_since: Option<Instant>,
-) -> MutexGuard<'a, State> {
-    match unsynced_since {
+/// Until the journal is dropped: syncs when somebody waits or the linger is over.
+pub(super) fn run(shared: &Shared) {
+    loop {
+        let mut state = shared.lock();
+        while !is_due(&state) {
+            state = sleep(shared, state);
+        }
+        let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        state.append(&mut log);
+        let (last, closing) = (state.last, state.closing);
+        let late = state.unsynced_since.is_some_and(|since| since.elapsed() >= LINGER);
+        let sync = state.failed.is_none() && (closing || late || state.wanted > state.synced);
+        let sync = sync && state.unsynced_since.take().is_some();
+        drop(state);
+        let outcome = if sync { log.sync().and_then(|()| log.compact_if_worth(shared)) } else { Ok(()) };
+        drop(log);
+        let mut state = shared.lock();
+        match outcome {
+            Ok(()) if sync => state.synced = last,
+            Ok(()) => {}
+            Err(error) => state.fail(&error),
+        }
+        let failed = state.failed.is_some();
+        let stop = failed || (closing && state.pending.is_empty() && state.unsynced_since.is_none());
+        drop(state);
+        if sync || failed {
+            shared.done.notify_all();
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+fn is_due(state: &State) -> bool {
+    let late = state.unsynced_since.is_some_and(|since| since.elapsed() >= LINGER);
+    let wanted = state.wanted > state.synced;
+    late || wanted || state.closing || state.failed.is_some() || !state.pending.is_empty()
+}
+
+fn sleep<'a>(shared: &Shared, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    match state.unsynced_since {
         None => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
         Some(since) => {
             let left = LINGER.saturating_sub(since.elapsed());

@@ -1,7 +1,7 @@
 //! The journal of engine objects: append-only records with a CRC each, group commit, compaction. Key → value, both opaque.
 //!
-//! One thread writes and syncs. A record is handed to the kernel at once and synced when somebody waits for it, or after
-//! [`LINGER`] when nobody does; every record of the same moment shares one sync. Records become durable in the order of
+//! Who puts a record hands it to the kernel himself; one thread syncs, when somebody waits for it, or after [`LINGER`] when nobody
+//! does. What is put while it does so waits for it. Every record of the same moment shares one sync. Records become durable in the order of
 //! their [`Journal::put`]: when one is on disk, so is every earlier one.
 
 mod commit;
@@ -14,7 +14,7 @@ use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a record that nobody waits for may stay unsynced.
@@ -27,10 +27,11 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the callers and the commit thread share.
-#[derive(Debug, Default)]
+/// What the callers and the commit thread share. Who holds the state may try for the log, and waits for it in the thread alone.
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    log: Mutex<commit::Log>,
     /// The thread sleeps here.
     work: Condvar,
     /// Waiters sleep here.
@@ -47,10 +48,30 @@ struct State {
     /// Number of the last record that was put, and of the last that is on disk.
     last: u64,
     synced: u64,
+    /// Since when the file has more than the disk.
+    unsynced_since: Option<Instant>,
     /// The highest record somebody waits for.
     wanted: u64,
     failed: Option<String>,
     closing: bool,
+}
+
+impl State {
+    /// Hands what is pending to the kernel.
+    fn append(&mut self, log: &mut commit::Log) {
+        if self.pending.is_empty() || self.failed.is_some() {
+            return;
+        }
+        match log.append(&std::mem::take(&mut self.pending)) {
+            Ok(()) => drop(self.unsynced_since.get_or_insert_with(Instant::now)),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        let cause = error.source.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+        self.failed = Some(format!("{error}{cause}"));
+    }
 }
 
 impl Shared {
@@ -66,16 +87,19 @@ impl Journal {
     /// If a record that had been promised does not read back.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let (log, live) = commit::Log::open(folder)?;
+        let log = Mutex::new(log);
         let live_size = live.iter().map(|(key, value)| commit::record_size(key, value)).sum();
         let shared = Arc::new(Shared {
             state: Mutex::new(State { live_size, live, ..State::default() }),
-            ..Shared::default()
+            log,
+            work: Condvar::new(),
+            done: Condvar::new(),
         });
         let inside = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .stack_size(128 * 1024)
-            .spawn(move || log.run(&inside))
+            .spawn(move || commit::run(&inside))
             .at("start journal", folder.display().to_string())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -107,8 +131,16 @@ impl Journal {
         state.pending.push((key.to_owned(), value));
         state.last += 1;
         let number = state.last;
-        drop(state);
-        self.shared.work.notify_one();
+        let sleeping = state.unsynced_since.is_none();
+        // While the thread has the log, it looks for what is pending before it sleeps.
+        if let Ok(mut log) = self.shared.log.try_lock() {
+            state.append(&mut log);
+            drop(log);
+            drop(state);
+            if sleeping {
+                self.shared.work.notify_one();
+            }
+        }
         Ticket { shared: Arc::clone(&self.shared), number }
     }
 }

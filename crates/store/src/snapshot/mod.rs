@@ -1,6 +1,7 @@
 //! The writable layer of a container or build step: two folders over image layers.
 
 mod changes;
+pub(crate) mod inherited;
 pub(crate) mod lookup;
 mod mount;
 
@@ -51,13 +52,10 @@ impl Store {
         }
         let snapshot = self.hold(id, diff_ids, "create snapshot")?;
         let made = || -> io::Result<()> {
-            std::fs::create_dir(&snapshot.dir)?;
+            // The daemon's umask is 022: it takes nothing from these.
             for (folder, mode) in [(&snapshot.dir, 0o710), (&snapshot.upper, 0o755), (&snapshot.work, 0o700)]
             {
-                if *folder != snapshot.dir {
-                    std::fs::create_dir(folder)?;
-                }
-                rustix::fs::chmod(folder, tree::mode(mode))?;
+                rustix::fs::mkdir(folder, tree::mode(mode))?;
             }
             Ok(())
         };
@@ -134,13 +132,21 @@ impl Snapshot {
     /// # Errors
     /// Disk; `Invalid` if larger than `max` bytes.
     pub fn read_file(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>> {
+        let found = self.find(path);
+        let found =
+            found.map_err(|e| Error::io("read file of snapshot", format!("{}:{path}", self.id), e))?;
+        self.read_found(found, path, max)
+    }
+
+    fn find(&self, path: &str) -> io::Result<lookup::Found> {
+        if path.split('/').any(|part| part == "..") {
+            return Ok(lookup::Found::Link);
+        }
+        lookup::find(&self.layers()?, path.as_bytes())
+    }
+
+    fn read_found(&self, found: lookup::Found, path: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let failed = |e: io::Error| Error::io("read file of snapshot", format!("{}:{path}", self.id), e);
-        let dotted = path.split('/').any(|part| part == "..");
-        let found = if dotted {
-            lookup::Found::Link
-        } else {
-            lookup::find(&self.layers().map_err(failed)?, path.as_bytes()).map_err(failed)?
-        };
         let file = match found {
             lookup::Found::Nothing => return Ok(None),
             lookup::Found::File(fd, _) => fd,

@@ -11,7 +11,6 @@ use std::{
 };
 
 const GUEST: &str = include_str!("guest.sh");
-const ENVIRONMENT: &str = "export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\n";
 /// How long one test program may take, in the emulator's time.
 const LIMIT: &str = "900";
 
@@ -26,7 +25,7 @@ struct Test {
 /// Builds the tests and packs them.
 pub(super) fn load(wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
     let tests = step("building the tests", || build(wanted))?;
-    step("packing the tests", || pack(&tests))
+    step("packing the tests", || pack(wanted, &tests))
 }
 
 fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
@@ -73,14 +72,15 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn pack(tests: &[Test]) -> anyhow::Result<PathBuf> {
+fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
     let stage = target().join("vm/freight");
     if stage.exists() {
         fs::remove_dir_all(&stage).with_context(|| format!("removing {}", stage.display()))?;
     }
     fs::create_dir_all(&stage)?;
     let built = target().join(triple()).join("debug");
-    let programs = ["dhowd", "dhow", "dhow-shim", "dhow-runtime"].map(|name| built.join(name));
+    let programs =
+        ["dhowd", "dhow", "dhow-shim", "dhow-runtime", "dhow-conform"].map(|name| built.join(name));
     for program in programs.iter().filter(|path| path.exists()).chain(tests.iter().map(|test| &test.program))
     {
         let copy = inside(&stage, program);
@@ -99,7 +99,7 @@ fn pack(tests: &[Test]) -> anyhow::Result<PathBuf> {
     fs::write(&guest, GUEST)?;
     fs::set_permissions(&guest, fs::Permissions::from_mode(0o755))?;
     fs::write(stage.join("dhow-tests"), list(tests))?;
-    fs::write(stage.join("dhow-environment"), ENVIRONMENT)?;
+    fs::write(stage.join("dhow-environment"), environment(wanted))?;
     let freight = target().join("vm/freight.tar");
     run(command("tar").arg("-C").arg(&stage).arg("-cf").arg(&freight).arg("."))?;
     fs::remove_dir_all(&stage)?;
@@ -115,4 +115,15 @@ fn list(tests: &[Test]) -> String {
         .iter()
         .map(|test| format!("{LIMIT} {} {} {}\n", test.folder.display(), test.program.display(), test.words))
         .collect()
+}
+
+fn environment(wanted: &Wanted<'_>) -> String {
+    let mut required = String::from("REQUIRE_ROOT=1");
+    if wanted.systemd {
+        required += " REQUIRE_SYSTEMD=1";
+    }
+    if !wanted.v1 {
+        required += " REQUIRE_V2=1";
+    }
+    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\n")
 }

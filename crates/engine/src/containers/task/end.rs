@@ -36,7 +36,7 @@ impl Running {
             keeper.standing.restart_count += 1;
         }
         keeper.set_status(if again.is_some() { Status::Restarting } else { Status::Exited });
-        if exit.oom {
+        if exit.oom && !self.struck {
             keeper.event("oom", []);
         }
         let (code, seconds) = (exit.code.to_string(), ran.as_secs().to_string());
@@ -74,7 +74,7 @@ impl Running {
         if self.stopped.send(true).is_err() {
             tracing::debug!(id = keeper.id(), "nobody follows this container");
         }
-        self.probing = None;
+        (self.probing, self.oom) = (None, None);
         keeper.handle.set_live(None);
         let standing = &mut keeper.standing;
         standing.pid = 0;
@@ -108,8 +108,11 @@ impl Running {
         let (_, nothing) = tokio::sync::mpsc::unbounded_channel::<Notice>();
         let mut notices = std::mem::replace(&mut self.notices, nothing);
         keeper.cleanup = Some(tokio::spawn(async move {
-            launch::dismiss(&live.link, &mut notices, dir).await;
+            let clean = launch::dismiss(&live.link, &mut notices, dir).await;
             drop(live);
+            if clean {
+                return;
+            }
             let removed = blocking::run(move || {
                 dhow_runtime::remove_cgroups(&cgroups).map_err(|failures| {
                     let text: Vec<String> = failures.iter().map(crate::error::runtime_sentence).collect();

@@ -146,7 +146,7 @@ async fn common(keeper: &mut Keeper, command: Command) {
             let disconnected = disconnect(keeper, &network).await;
             reply(answer, disconnected);
         }
-        Command::Probed { .. } => {}
+        Command::Probed { .. } | Command::OutOfMemory { .. } => {}
         other => tracing::error!(?other, "a command that this state does not know"),
     }
 }

@@ -6,6 +6,7 @@ use super::{
     failure::start_error,
     keeper::Keeper,
     network::{self, Mode, Sandbox, Wiring, mode},
+    oom,
     prepare::{self, Prepared},
 };
 use crate::{
@@ -79,13 +80,8 @@ pub(super) async fn start(keeper: &mut Keeper, delay: Option<Duration>) -> Resul
 async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Result<Box<Running>, Failed> {
     let (shared, record) = (keeper.shared.clone(), keeper.record.clone());
     let sandbox = network::sandbox(&shared, &record.spec);
-    let prepared = {
-        let (shared, record) = (shared.clone(), record.clone());
-        blocking::run(move || prepare::prepare(&shared, &record))
-    };
-    let (sandbox, prepared, shim) =
-        tokio::join!(sandbox, prepared, spawn(&shared, shared.shim_dir(&record.id)));
-    let mut shim = shim?;
+    let (sandbox, spawned) = tokio::join!(sandbox, spawn(&shared, &record));
+    let (mut shim, prepared) = spawned?;
     let made = async {
         let (sandbox, prepared) = (Arc::new(sandbox?), prepared?);
         let wiring = create(keeper, &shim, &sandbox, &prepared).await?;
@@ -109,20 +105,24 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
     }
 }
 
-/// A shim of its own, in a fresh folder.
-async fn spawn(shared: &Arc<Shared>, dir: PathBuf) -> Result<Shim> {
-    let (below, folder) = (shared.clone(), dir.clone());
-    let (client, child) = blocking::run(move || {
+/// A shim of its own, in a fresh folder; and while its program is being loaded, the plan.
+async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Result<Prepared>)> {
+    let (below, record) = (shared.clone(), record.clone());
+    let folder = shared.shim_dir(&record.id);
+    let dir = folder.clone();
+    let (client, child, prepared) = blocking::run(move || {
         if let Err(failure) = std::fs::remove_dir_all(&dir)
             && failure.kind() != std::io::ErrorKind::NotFound
         {
             return Err(io("empty", dir.display(), failure));
         }
-        below.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e))
+        let (client, child) =
+            below.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e))?;
+        Ok((client, child, prepare::prepare(&below, &record)))
     })
     .await?;
     let (link, notices) = Link::new(client, folder, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
-    Ok(Shim { link, notices })
+    Ok((Shim { link, notices }, prepared))
 }
 
 /// Streams, then the container, while its network is wired.
@@ -133,11 +133,13 @@ async fn create(
     prepared: &Prepared,
 ) -> std::result::Result<Wiring, Failed> {
     let spec = &keeper.record.spec;
+    // Sent together with the rest: the shim does one after the other.
+    let mut attached = Vec::new();
     for queued in keeper.queue.drain(..) {
         let wanted = queued.wanted;
         let streams =
             Streams { stdin: wanted.stdin && spec.open_stdin, stdout: wanted.stdout, stderr: wanted.stderr };
-        shim.link.attach(Target::Init, queued.end, streams).await?;
+        attached.push(shim.link.ask_attach(Target::Init, queued.end, streams).await?);
     }
     let request = Request::Create {
         plan: prepared.plan.clone(),
@@ -151,7 +153,13 @@ async fn create(
         log: prepared.log.clone(),
     };
     let fds: Vec<_> = sandbox.fd().into_iter().collect();
-    let created = shim.link.call(&request, &fds);
+    let created = async {
+        let created = shim.link.call(&request, &fds).await;
+        for asked in attached {
+            asked.answer().await?;
+        }
+        created
+    };
     let wired = wire(&keeper.shared, &keeper.record, sandbox);
     let (created, wired) = tokio::join!(created, wired);
     match (created, wired) {
@@ -210,12 +218,19 @@ async fn go(
     Ok(shim.link.call(&Request::Go, &[]).await?)
 }
 
-/// A shim that is not needed any more: it undoes whatever it made and goes. What still runs in it is killed first.
-pub(crate) async fn dismiss(link: &Link, notices: &mut mpsc::UnboundedReceiver<Notice>, dir: PathBuf) {
-    let mut gone = false;
+/// A shim that is not needed any more: it undoes whatever it made and goes. What still runs in it is killed first. Whether it said that
+/// nothing is left.
+pub(crate) async fn dismiss(
+    link: &Link,
+    notices: &mut mpsc::UnboundedReceiver<Notice>,
+    dir: PathBuf,
+) -> bool {
+    let (mut gone, mut clean) = (false, true);
+    let child = link.take_child();
     while let Err(refusal) = link.call(&Request::Goodbye, &[]).await {
         if refusal.errno != EBUSY {
             tracing::debug!(?refusal, "a shim went without a word");
+            clean = false;
             break;
         }
         if let Err(refusal) = link.signal(Target::Init, KILL).await {
@@ -228,21 +243,27 @@ pub(crate) async fn dismiss(link: &Link, notices: &mut mpsc::UnboundedReceiver<N
             }
         }
         if gone {
+            clean = false;
             break;
         }
     }
     while !gone {
         gone = matches!(notices.recv().await, None | Some(Notice::Gone));
     }
-    let gone = blocking::run(move || match std::fs::remove_dir_all(&dir) {
-        Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
-            Err(io("remove", dir.display(), failure))
+    let gone = blocking::run(move || {
+        // It has closed its socket, so it is ending: this takes microseconds.
+        let reaped = child.map(|mut child| child.wait()).transpose().map_err(|e| io("reap", "shim", e));
+        match std::fs::remove_dir_all(&dir) {
+            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+                Err(io("remove", dir.display(), failure))
+            }
+            _ => reaped.map(drop),
         }
-        _ => Ok(()),
     });
     if let Err(failure) = gone.await {
         tracing::warn!(%failure, "the folder of a shim is still there");
     }
+    clean
 }
 
 /// The program runs: publish, record, probe.
@@ -291,5 +312,6 @@ fn running(
         let attributes = [("container", keeper.id()), ("name", name.as_str()), ("type", kind)];
         keeper.shared.events.note("network", "connect", &endpoint.network, attributes);
     }
-    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing)))
+    let oom = oom::watch(keeper, &live);
+    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing, oom)))
 }

@@ -63,6 +63,7 @@ fn options(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Options {
         netns_passed: mode(&record.spec.host.network_mode) != Mode::Host,
         make_cwd: true,
         init: shared.config.init.clone().filter(|_| init),
+        ..Options::default()
     }
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn hostname(shared: &Shared, record: &Record) -> String {
 pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Result<oci::Spec> {
     let spec = &record.spec;
     let file = |path: &str| -> Result<String> {
-        let bytes = snapshot.read_file(path, user::MAX_FILE)?;
+        let bytes = shared.store.read_file(snapshot, path, user::MAX_FILE)?;
         Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
     };
     let identity =

@@ -1,6 +1,6 @@
 //! What a running container does with a command, and with what its shim says.
 
-use super::{Answer, Command, State, idle, keeper::Keeper, network, prepare, reply};
+use super::{Answer, Command, State, idle, keeper::Keeper, network, oom, prepare, reply};
 use crate::{
     Error, Kind, Result, blocking,
     containers::{
@@ -36,6 +36,10 @@ pub(crate) struct Running {
     /// The delay before this run, if a policy started it.
     pub(super) delay: Option<Duration>,
     pub(super) probing: Option<Probing>,
+    /// Ends with the run.
+    pub(super) oom: Option<Probing>,
+    /// Whether an `oom` event was sent in this run.
+    pub(super) struck: bool,
     pub(super) stopping: Option<Stopping>,
     /// Networks that it was on, by name and id, for the events of its end.
     pub(super) left: Vec<(String, String)>,
@@ -71,8 +75,10 @@ impl Running {
         since: Instant,
         delay: Option<Duration>,
         probing: Option<Probing>,
+        oom: Option<Probing>,
     ) -> Self {
-        Self { live, notices, stopped, since, delay, probing, stopping: None, left: Vec::new() }
+        let (stopping, left) = (None, Vec::new());
+        Self { live, notices, stopped, since, delay, probing, oom, struck: false, stopping, left }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -185,6 +191,11 @@ impl Running {
                 reply(answer, disconnected);
             }
             Command::Probed { run, probe } => self.probed(keeper, run, *probe),
+            Command::OutOfMemory { run } if run == keeper.runs => {
+                self.struck = true;
+                keeper.event("oom", []);
+            }
+            Command::OutOfMemory { .. } => {}
         }
         State::Running(self)
     }
@@ -195,15 +206,16 @@ impl Running {
         let own = if spec.stop_signal.is_empty() { Ok(15) } else { signals::parse(&spec.stop_signal) };
         let signal = signal.or(own.ok()).unwrap_or(15);
         let seconds = timeout.or(spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+        self.stopping.get_or_insert_default().by_user = true;
+        self.signal(keeper, signal).await;
+        // from when the signal arrived: its shim may have had to be woken first
         let kill_at = u64::try_from(seconds).ok().map(|s| Instant::now() + Duration::from_secs(s));
         let stopping = self.stopping.get_or_insert_default();
-        stopping.by_user = true;
         // several stops: the earliest end wins
         stopping.kill_at = match (stopping.kill_at, kill_at) {
             (Some(old), Some(new)) => Some(old.min(new)),
             (old, new) => new.or(old),
         };
-        self.signal(keeper, signal).await;
     }
 
     async fn kill(&mut self, keeper: &mut Keeper, signal: i32) -> Result<()> {
@@ -385,8 +397,8 @@ pub(crate) fn adopted(
 ) -> State {
     keeper.runs += 1;
     keeper.handle.set_live(Some(live.clone()));
-    let probing = health::watch(keeper, &live);
-    State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing)))
+    let (probing, oom) = (health::watch(keeper, &live), oom::watch(keeper, &live));
+    State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing, oom)))
 }
 
 /// The process's own network namespace.
