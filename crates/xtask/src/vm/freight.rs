@@ -19,7 +19,6 @@ struct Test {
     program: PathBuf,
     /// The crate's folder, where cargo runs it.
     folder: PathBuf,
-    words: String,
 }
 
 /// Builds the tests and packs them.
@@ -54,17 +53,8 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
         let integration = message["target"]["kind"][0] == "test";
         let folder = Path::new(manifest).parent().context("a manifest in no folder")?.to_owned();
         if integration && message["profile"]["test"] == true {
-            tests.push(Test { program: program.into(), folder, words: wanted.filter.join(" ") });
+            tests.push(Test { program: program.into(), folder });
         }
-    }
-    if wanted.crates.contains(&"conform") {
-        let built = target().join(&triple).join("debug");
-        let words = format!("--runtime {} {}", built.join("dhow-runtime").display(), wanted.filter.join(" "));
-        tests.push(Test {
-            program: built.join("dhow-conform"),
-            folder: root().join("crates/conform"),
-            words,
-        });
     }
     // in the order the crates were named: floor by floor
     let place = |test: &Test| wanted.crates.iter().position(|name| test.folder.ends_with(name));
@@ -113,7 +103,7 @@ fn inside(stage: &Path, path: &Path) -> PathBuf {
 fn list(tests: &[Test]) -> String {
     tests
         .iter()
-        .map(|test| format!("{LIMIT} {} {} {}\n", test.folder.display(), test.program.display(), test.words))
+        .map(|test| format!("{LIMIT} {} {}\n", test.folder.display(), test.program.display()))
         .collect()
 }
 
@@ -125,5 +115,5 @@ fn environment(wanted: &Wanted<'_>) -> String {
     if !wanted.v1 {
         required += " REQUIRE_V2=1";
     }
-    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\n")
+    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{}'\n", wanted.filter.join(" "))
 }

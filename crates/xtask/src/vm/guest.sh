@@ -1,5 +1,5 @@
 #!/bin/sh
-# What runs in the machine, as its first process or as a service of systemd: every line of /dhow-tests ("limit folder program arguments"), then the verdict.
+# What runs in the machine, as its first process or as a service of systemd: every line of /dhow-tests ("limit folder program"), then the verdict.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 if [ $$ = 1 ] && grep -q dhow=systemd /proc/cmdline; then
     echo "== systemd"
@@ -18,9 +18,9 @@ ip link add out type dummy && ip address add 192.0.2.1/24 dev out && ip link set
 hostname dhow-vm
 . /dhow-environment
 failed=
-while read -r limit folder program words; do
-    echo "== $program $words ($(cut -d. -f1 /proc/uptime) s up)"
-    cd "$folder" && timeout --kill-after=10 "$limit" "$program" $words </dev/null ||
+while read -r limit folder program; do
+    echo "== $program ($(cut -d. -f1 /proc/uptime) s up)"
+    cd "$folder" && timeout --kill-after=10 "$limit" "$program" $ARGUMENTS </dev/null ||
         failed="$failed $(basename "$program")($?)"
 done </dhow-tests
 echo "up $(cut -d. -f1 /proc/uptime) s$(dmesg --level=emerg,alert,crit | sed 's/^/; kernel: /')"
