@@ -7,12 +7,15 @@ mod home;
 mod hook;
 mod mounts;
 mod paths;
+mod procfs;
+mod reaper;
 mod root;
 mod walk;
 
 pub(crate) use console::attach_terminal;
 pub(crate) use finish::privileged;
-pub(crate) use mounts::overlay;
+pub(crate) use mounts::{attach, overlay};
+pub(crate) use reaper::reap;
 
 use crate::door::Apart;
 use crate::plan::Body;
@@ -73,6 +76,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) size: (u16, u16),
     /// The signals that the parent ignores: its handlers went with the clone.
     pub(crate) ignored: u64,
+    /// Whether there is a reaper between it and who started it.
+    pub(crate) reaped: bool,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
     /// The program's further groups, any number of them.
@@ -149,6 +154,12 @@ impl<'a> Hooks<'a> {
     }
 }
 
+/// No process of a container may trace this one, look at its descriptors or open its program before it is one of them. Said before the clone, so
+/// that the child is born with it.
+pub(crate) fn keep_private() -> rustix::io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+}
+
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
     let mut kept = Kept::default();
@@ -205,10 +216,11 @@ type Held = std::mem::ManuallyDrop<OwnedFd>;
 fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
     signals::reset(inherited.ignored);
     signals::unblock_all();
+    if inherited.reaped && !wire::wait_go(inherited.parent.as_fd()) {
+        // Who started it must know it before it says a word.
+        exit_now(3);
+    }
     die_with_parent(inherited)?;
-    // No process of the container may trace this one or look at its descriptors before it is one of them.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .named("prctl", b"DUMPABLE")?;
     let body: &'a Body = inherited.body;
     finish::affinity(&body.program.affinity)?;
     for tasks in inherited.tasks {
@@ -259,8 +271,9 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program, inherited.groups, body.in_userns)?;
-    // A change of user clears it.
+    // A change of user clears the first, and where fs.suid_dumpable is 1 the second.
     die_with_parent(inherited)?;
+    keep_private().named("prctl", b"DUMPABLE")?;
     if inherited.apart.is_some() {
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;
@@ -277,7 +290,8 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
 }
 
 fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
-    if inherited.apart.is_some() {
+    // Whoever kills all there is in the container, reapers too, goes on: its end is the container's.
+    if inherited.apart.is_some() || inherited.reaped {
         return Ok(());
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")
