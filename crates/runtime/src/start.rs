@@ -154,17 +154,7 @@ fn start(
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
     let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
-    let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(streams), (0, 0)),
-        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
-        Stdio::Terminal { size } => (None, size),
-    };
-    if body.program.terminal != streams.is_none() {
-        return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
-    }
-    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
-        own_pipes(streams, owner)?;
-    }
+    let (streams, size) = streams(stdio, body)?;
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
         None => [None, None, None],
@@ -178,12 +168,10 @@ fn start(
         ]
     });
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
-    let mut keep: Vec<BorrowedFd<'_>> =
-        joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
-    keep.extend(
-        [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)].into_iter().flatten(),
-    );
-    keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
+    let passed = [Some(child.as_fd()), netns, target, apart.and_then(|apart| apart.door)];
+    let output = hooks.as_ref().map(|hooks| hooks.output.as_fd());
+    let made = joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd);
+    let mut keep: Vec<_> = made.chain(passed.into_iter().flatten()).chain(output).collect();
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
     // Who goes apart has nobody to stay for.
     let status = if container.is_some() && apart.is_none() { Some(status_pipe()?) } else { None };
@@ -247,6 +235,25 @@ fn status_pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     rustix::pipe::pipe_with(flags).map_err(|e| Error::os("pipe", "for an exit status", e))
 }
 
+/// stdin, stdout, stderr.
+type Streams<'s> = [BorrowedFd<'s>; 3];
+
+/// The streams, or the size of the terminal in place of them.
+fn streams<'s>(stdio: Stdio<'s>, body: &Body) -> Result<(Option<Streams<'s>>, (u16, u16)), Error> {
+    let (streams, size) = match stdio {
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
+        Stdio::Terminal { size } => (None, size),
+    };
+    if body.program.terminal != streams.is_none() {
+        return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
+    }
+    Ok((streams, size))
+}
+
 /// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
 fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
     let images = |list: &[step::Hook]| {
@@ -277,7 +284,7 @@ fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
 
 /// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in
 /// its user namespace, who cannot be changed from there.
-fn own_pipes(streams: &[BorrowedFd<'_>; 3], owner: u32) -> Result<(), Error> {
+fn own_pipes(streams: &Streams<'_>, owner: u32) -> Result<(), Error> {
     for stream in streams {
         let failed = |e| Error::os("chown", "stdio", e);
         let stat = rustix::fs::fstat(stream).map_err(failed)?;
