@@ -367,6 +367,7 @@ async fn conduct(
         netns: made.sandbox.is_some(),
         stdio: StdioConfig::default(),
         log: LogConfig::None,
+        outside: None,
     };
     let fds: Vec<_> = made.sandbox.iter().map(AsFd::as_fd).collect();
     let refused = |refusal: dhow_runtime::Error| {

@@ -18,4 +18,4 @@ mod socket;
 pub use client::{Client, attach_pair};
 pub use exit::read_exit;
 pub use launcher::Launcher;
-pub use protocol::{Event, Exit, LogConfig, Request, StdioConfig, Target};
+pub use protocol::{Event, Exit, LogConfig, Outside, Request, StdioConfig, Target};

@@ -6,7 +6,7 @@ use crate::{
     containers::{
         Resources, Restart, Status,
         book::{Queued, not_running},
-        limits,
+        cpuset, limits,
         record::Wanted,
     },
     networks::{self, EndpointConfig},
@@ -224,6 +224,7 @@ pub(super) async fn update(
 pub(super) fn settle(keeper: &Keeper, wanted: &Resources) -> Result<(Resources, Vec<String>)> {
     let mut merged = merge(&keeper.record.spec.host.resources, wanted);
     let warnings = limits::check_here(&mut merged, &keeper.shared.host)?;
+    cpuset::verify(wanted)?;
     Ok((merged, warnings))
 }
 
