@@ -139,6 +139,22 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
     start(&plan.body, None, Some(pidfd.as_fd()), Some(pid), stdio, Undo::default(), apart)
 }
 
+/// The three descriptors, or the size of a terminal.
+fn streams<'a>(body: &Body, stdio: Stdio<'a>) -> Result<(Option<[BorrowedFd<'a>; 3]>, (u16, u16)), Error> {
+    let (streams, size) = match stdio {
+        Stdio::Fds(streams) => (Some(streams), (0, 0)),
+        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
+        Stdio::Terminal { size } => (None, size),
+    };
+    if body.program.terminal != streams.is_none() {
+        return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
+    }
+    Ok((streams, size))
+}
+
 fn start(
     body: &Body,
     netns: Option<BorrowedFd<'_>>,
@@ -154,17 +170,7 @@ fn start(
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
     let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
-    let (streams, size) = match stdio {
-        Stdio::Fds(streams) => (Some(streams), (0, 0)),
-        Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
-        Stdio::Terminal { size } => (None, size),
-    };
-    if body.program.terminal != streams.is_none() {
-        return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
-    }
-    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
-        own_pipes(streams, owner)?;
-    }
+    let (streams, size) = streams(body, stdio)?;
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
         None => [None, None, None],
