@@ -140,7 +140,12 @@ fn further(plan: &Plan, pid: Pid, stdio: Stdio<'_>, apart: Option<&Apart<'_>>) -
 }
 
 /// The three descriptors, or the size of a terminal.
-fn streams<'a>(body: &Body, stdio: Stdio<'a>) -> Result<(Option<[BorrowedFd<'a>; 3]>, (u16, u16)), Error> {
+struct Streams<'a> {
+    fds: Option<[BorrowedFd<'a>; 3]>,
+    size: (u16, u16),
+}
+
+fn streams<'a>(body: &Body, stdio: Stdio<'a>) -> Result<Streams<'a>, Error> {
     let (streams, size) = match stdio {
         Stdio::Fds(streams) => (Some(streams), (0, 0)),
         Stdio::Terminal { size: (0, 0) } => (None, (body.program.rows, body.program.columns)),
@@ -152,7 +157,7 @@ fn streams<'a>(body: &Body, stdio: Stdio<'a>) -> Result<(Option<[BorrowedFd<'a>;
     if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
         own_pipes(streams, owner)?;
     }
-    Ok((streams, size))
+    Ok(Streams { fds: streams, size })
 }
 
 fn start(
@@ -170,7 +175,7 @@ fn start(
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
     let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
-    let (streams, size) = streams(body, stdio)?;
+    let Streams { fds: streams, size } = streams(body, stdio)?;
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
         None => [None, None, None],
