@@ -184,13 +184,7 @@ impl Execs {
 
     /// Starts it; with streams unless detached. A program that cannot be executed: exit code 126/127 is kept, the error says docker's
     /// `OCI runtime exec failed: exec failed: …: executable file not found in $PATH: unknown`.
-    pub async fn start(
-        &self,
-        id: &str,
-        detach: bool,
-        tty: bool,
-        console_size: (u16, u16),
-    ) -> Result<Option<Duplex>> {
+    pub async fn start(&self, id: &str, detach: bool, console_size: (u16, u16)) -> Result<Option<Duplex>> {
         self.shared.admit()?;
         let mut view = self.shared.execs.find(id)?;
         let handle = self.shared.containers.find(&view.container)?;
@@ -199,7 +193,6 @@ impl Execs {
             return Err(Error::new(Kind::Conflict, format!("Error: Exec command {id} {state}")));
         }
         let live = ready(&handle)?;
-        view.create.tty |= tty;
         if console_size.0 > 0 {
             view.create.console_size = console_size;
         }

@@ -104,12 +104,31 @@ fn by_go_between(
         Cloned::Parent { pidfd, .. } => pidfd,
         Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
     };
-    // It ends by itself, at once.
-    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+    // It ends by itself, at once, and its code says which message it sent. The container's process may have been faster with one of its own.
+    let ended = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
         .map_err(failed)?;
-    match receive(socket)? {
-        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
-        Answer::Failed(error) => Err(error),
+    let code = ended.and_then(|status| status.exit_status());
+    let mut failure = None;
+    while code == Some(child::BORN) {
+        match receive(socket)? {
+            Answer::Born(pid, pidfd) => {
+                if let Some(error) = failure {
+                    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+                        .map_err(failed)?;
+                    return Err(error);
+                }
+                wire::go(socket).map_err(failed)?;
+                return Ok((pid, pidfd));
+            }
+            Answer::Failed(error) => failure = Some(error),
+            _ => return Err(failed(Errno::PROTO)),
+        }
+    }
+    match code {
+        Some(child::UNBORN) => match receive(socket)? {
+            Answer::Failed(error) => Err(error),
+            _ => Err(failed(Errno::PROTO)),
+        },
         _ => Err(failed(Errno::CHILD).because("it died")),
     }
 }

@@ -205,6 +205,7 @@ fn start(
         reaped: status.is_some(),
         apart,
     };
+    child::keep_private().map_err(|e| Error::os("prctl", "DUMPABLE", e))?;
     let (status, end) = status.unzip();
     let birth::Born { pid, pidfd, reaper } =
         birth::process(&inherited, &doors, container, parent.as_fd(), end.as_ref(), &mut image)?;

@@ -72,7 +72,7 @@ impl Launcher {
         if self.descriptors.current == self.descriptors.maximum {
             return Ok(());
         }
-        match prlimit(Some(pid), Resource::Nofile, self.descriptors.clone()) {
+        match prlimit(Some(pid), Resource::Nofile, self.descriptors) {
             // Gone already: the connection says so.
             Ok(_) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(errno.into()),

@@ -10,6 +10,8 @@
 mod client;
 mod codec;
 mod exit;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod launcher;
 pub mod program;
 mod protocol;

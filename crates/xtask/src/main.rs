@@ -1,4 +1,4 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm|fuzz`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -7,6 +7,7 @@ mod conform;
 mod demo;
 mod dist;
 mod engine;
+mod fuzz;
 mod http;
 mod install;
 mod peer;
@@ -26,13 +27,17 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
                    runtime: dhow-runtime, crun and runc on one bundle, then the engines;
                    thousand: a thousand idle containers, and the stop of a hundred;
-                   syscalls: how often each process of ours calls the kernel for one start
+                   syscalls: how often each process of ours calls the kernel for one start;
+                   profile: where the time of one start goes
+                   (DHOW_PROGRAMS=FOLDER takes programs from there instead of building release ones)
   conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
                    what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
                    programs of opencontainers/runtime-tools
   vm [CRATE…] [FILTER] [--systemd|--v1]
                    the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
                    cgroup v1
+  fuzz [TARGET] [SECONDS]
+                   looks for input that breaks a decoder: spec, plan, protocol; each for 600 seconds, with a nightly compiler
 ";
 
 fn main() -> ExitCode {
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["conform", rest @ ..] => conform::run(rest),
         ["vm", rest @ ..] => vm::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);

@@ -163,6 +163,7 @@ pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapsho
         cgroup_parent: shared.config.cgroup_parent(),
         hostname: hostname(shared, record),
         args,
+        link_env: super::network::link_env(shared, record)?,
         identity,
         mounts: mounts_of(shared, record, &snapshot.dir)?,
         join: joins(shared, record)?,

@@ -205,6 +205,10 @@ impl Running {
                 let renamed = self.rename(keeper, &new).await;
                 reply(answer, renamed);
             }
+            Command::Unlink { alias, answer } => {
+                let unlinked = idle::unlink(keeper, &alias).await;
+                reply(answer, unlinked);
+            }
             Command::Update { resources, restart, answer } => {
                 let updated = self.update(keeper, resources.as_deref(), restart).await;
                 reply(answer, updated);
