@@ -59,10 +59,7 @@ pub(crate) const DHOW: &[Difference] = &[
         "delete.created",
         "containerd's shim deletes a created container without `--force`, as runc lets it",
     ),
-    meant(
-        "user.umask-of-the-caller",
-        "022 as runc: no caller with a loose one decides about files in containers",
-    ),
+    meant("namespaces.inherited-mounts", "what it mounts would be mounted on the host"),
     meant(
         "device-list.denies-making",
         "as runc and crun: a node that cannot be opened does no harm, and images make some",
