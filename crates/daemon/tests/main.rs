@@ -5,9 +5,11 @@
 mod suite {
     mod bad_input;
     mod build;
+    mod cgroups;
     mod compose;
     mod docker_cli;
     mod examples;
+    mod exec;
     mod faults;
     mod files;
     mod held;
@@ -19,6 +21,7 @@ mod suite {
     mod network;
     mod registry;
     mod run;
+    mod runtimes;
     mod side_by_side;
     mod survival;
     mod volumes;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// What a container is made from.
 #[derive(Debug)]
 pub(crate) struct Bundle {
+    /// Of the container that is made from it.
+    pub(crate) id: String,
     /// Absolute, without links.
     pub(crate) path: PathBuf,
     /// `config.json` as it is.
@@ -19,6 +21,14 @@ pub(crate) struct Bundle {
 /// Reads a specification kept at `path`.
 pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Spec, Failure> {
     serde_json::from_slice(text).map_err(|e| Failure::file("read", path, e))
+}
+
+/// `1.2.0`, `1.0.2-dev`: SemVer 2.0.0, which the specification wants.
+fn is_version(text: &str) -> bool {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<&str> = core.split('.').collect();
+    let number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.len() == 3 && numbers.iter().all(number)
 }
 
 /// Makes `root.path` and sources of binds absolute, and names cgroups where the specification leaves them to us.
@@ -55,11 +65,17 @@ impl Bundle {
             _ => Failure::file("open", &config, e),
         })?;
         let mut spec = parse(&config, &text)?;
+        if !is_version(&spec.oci_version) {
+            return Err(Failure::new(format!("ociVersion: {:?} is no version", spec.oci_version)));
+        }
         if spec.process.is_none() {
             return Err(Failure::new("process property must not be empty"));
         }
+        if spec.oci_version.is_empty() {
+            return Err(Failure::new("ociVersion must not be empty"));
+        }
         complete(&mut spec, &path, id, systemd);
-        Ok(Self { path, text, spec })
+        Ok(Self { id: id.to_owned(), path, text, spec })
     }
 
     /// Where the root file system is.
@@ -71,6 +87,12 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_have_three_numbers() {
+        assert!(["1.2.0", "1.0.2-dev", "1.1.0+x.1"].into_iter().all(is_version));
+        assert!(!["", "1", "1.2", "1.x.0", "1.2.0.1", "v1.2.0", "1..0"].into_iter().any(is_version));
+    }
 
     #[test]
     fn what_the_caller_left_open_is_filled_in() {

@@ -1,14 +1,16 @@
 //! What is kept of a container, in `ROOT/ID`: `state.json` (written last, renamed into place: without it the container is being made),
-//! `config.json` as the bundle had it, and the `door` behind which its process waits for `start`. The folder's lock is held by whoever makes
+//! `config.json` as the bundle had it, `agent` where its filter notifies one, and the `door` behind which its process waits for `start`. The folder's lock is held by whoever makes
 //! or deletes the container.
 
 use crate::bundle;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use dhow_oci::runtime::Spec;
-use dhow_runtime::{Host, door};
+use dhow_oci::runtime::{Hook, Spec};
+use dhow_runtime::Host;
+use dhow_runtime::door::{self, Agent};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -31,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) cgroups: Vec<PathBuf>,
     /// Whether systemd made them.
     pub(crate) systemd: bool,
+    pub(crate) poststart: Vec<Hook>,
+    pub(crate) poststop: Vec<Hook>,
 }
 
 /// Where a container is in its life.
@@ -138,7 +142,15 @@ impl Claim {
     }
 
     /// Writes what is known; from here on the container exists.
-    pub(crate) fn record(mut self, record: Record, config: &[u8]) -> Result<Container, Failure> {
+    pub(crate) fn record(
+        mut self,
+        record: Record,
+        config: &[u8],
+        agent: Option<&[u8]>,
+    ) -> Result<Container, Failure> {
+        if let Some(agent) = agent {
+            write_new(&self.dir.join("agent"), agent)?;
+        }
         write_new(&self.dir.join("config.json"), config)?;
         let text = serde_json::to_vec(&record)
             .map_err(|e| Failure::file("encode", &self.dir.join("state.json"), e))?;
@@ -196,6 +208,11 @@ impl Container {
         Ok(Self::find(root, id)?.map(|container| (container, held)))
     }
 
+    /// Of the first process, which may have ended.
+    pub(crate) fn pid(&self) -> Result<Pid, Failure> {
+        Pid::from_raw(self.record.process.pid).ok_or_else(|| Failure::new("state.json: pid is 0"))
+    }
+
     /// Asked of the kernel, never of a file.
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         if !self.record.process.alive() {
@@ -205,6 +222,16 @@ impl Container {
             return Ok(Status::Paused);
         }
         Ok(if door::knock(&self.dir)?.is_some() { Status::Created } else { Status::Running })
+    }
+
+    /// Who gets the listener of its filter.
+    pub(crate) fn agent(&self) -> Result<Option<Agent>, Failure> {
+        let path = self.dir.join("agent");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(Agent::decode(&bytes)?)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Failure::file("read", &path, e)),
+        }
     }
 
     /// What is printed of it.

@@ -6,10 +6,11 @@ use crate::clock;
 use crate::commands::Context;
 use crate::container::{Claim, Container, Record, check_id, host, write_new};
 use crate::failure::Failure;
+use crate::hooks;
 use crate::identity::Identity;
 use crate::streams::{self, Terminal};
-use dhow_runtime::door::{self, Apart};
-use dhow_runtime::{Options, Process, create_apart, plan};
+use dhow_runtime::door::{self, Agent, Apart};
+use dhow_runtime::{Options, Plan, Process, create_apart, plan};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -17,7 +18,6 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) container: Container,
-    pub(crate) bundle: Bundle,
     pub(crate) process: Process,
     /// The terminal's master, if it is ours.
     pub(crate) master: Option<OwnedFd>,
@@ -48,6 +48,7 @@ pub(crate) fn launch(
     let mut wants_terminal = false;
     if let Some(process) = &mut bundle.spec.process {
         streams::announce(listen, &mut process.env);
+        process.user.umask.get_or_insert(streams::umask());
         wants_terminal = process.terminal;
         size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
     }
@@ -61,16 +62,37 @@ pub(crate) fn launch(
         keyring: !arguments.is("no-new-keyring"),
         ..Options::default()
     };
-    let plan = plan(&bundle.spec, &options, &host(context.systemd)?)?;
+    let mut plan = plan(&bundle.spec, &options, &host(context.systemd)?)?;
+    plan.identify(id, &bundle.path);
     for warning in plan.warnings() {
         context.log.write("warning", warning);
     }
     let door = if start == Start::Later { Some(door::listen(&claim.dir)?) } else { None };
     let apart = Apart { door: door.as_ref().map(AsFd::as_fd), preserve };
-    let mut process = create_apart(&plan, terminal.stdio(size), &apart)
-        .map_err(|e| Failure::from(e).during("unable to start container process"))?;
+    let stdio = terminal.stdio(size);
+    let made = create_apart(&plan, stdio, &apart)
+        .map_err(|error| Failure::from(error).during("unable to start container process"))
+        .and_then(|process| keep(context, arguments, claim, &bundle, &plan, &terminal, process));
+    if made.is_err() {
+        // The life of a container that has begun ends with these, however it ends.
+        hooks::poststop_of(context, id, &bundle);
+    }
+    made
+}
+
+/// Everything about a process that is there: nothing is forgotten before, nothing can fail after.
+fn keep(
+    context: &Context,
+    arguments: &Arguments,
+    claim: Claim,
+    bundle: &Bundle,
+    plan: &Plan,
+    terminal: &Terminal,
+    mut process: Process,
+) -> Result<Launched, Failure> {
+    let hooks = bundle.spec.hooks.clone().unwrap_or_default();
     let record = Record {
-        id: id.to_owned(),
+        id: bundle.id.clone(),
         process: Identity::of(process.pid())?,
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs(),
@@ -78,11 +100,14 @@ pub(crate) fn launch(
         annotations: bundle.spec.annotations.clone(),
         cgroups: plan.cgroup_dirs().to_vec(),
         systemd: context.systemd,
+        poststart: hooks.poststart,
+        poststop: hooks.poststop,
     };
     let master = terminal.deliver(&mut process)?;
     pid_file(arguments, record.process.pid)?;
-    let container = claim.record(record, &bundle.text)?;
-    Ok(Launched { container, bundle, process, master })
+    let agent = Agent::of(plan).map(|agent| agent.encode());
+    let container = claim.record(record, &bundle.text, agent.as_deref())?;
+    Ok(Launched { container, process, master })
 }
 
 /// Writes `--pid-file`, whole or not at all.

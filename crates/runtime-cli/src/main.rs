@@ -9,6 +9,7 @@ mod clock;
 mod commands;
 mod container;
 mod failure;
+mod hooks;
 mod identity;
 mod launch;
 mod log;

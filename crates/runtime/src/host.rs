@@ -21,9 +21,9 @@ pub(crate) struct Hierarchy {
 #[derive(Debug, Clone, Default)]
 pub struct Host {
     pub(crate) hierarchies: Vec<Hierarchy>,
-    /// Mount point of the unified hierarchy, if it is there alone or has controllers that no v1 hierarchy has.
+    /// Mount point of the unified hierarchy, alone or beside v1's.
     pub(crate) unified: Option<PathBuf>,
-    /// Its controllers.
+    /// Its controllers, which no v1 hierarchy has.
     pub(crate) unified_controllers: Vec<String>,
     /// What is known to be missing.
     pub(crate) lacks: Vec<Lack>,
@@ -160,7 +160,6 @@ impl Host {
             None => String::new(),
         };
         let unified_controllers: Vec<String> = controllers.split_whitespace().map(str::to_owned).collect();
-        let unified = unified.filter(|_| hierarchies.is_empty() || !unified_controllers.is_empty());
         if hierarchies.is_empty() && unified.is_none() {
             return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
         }

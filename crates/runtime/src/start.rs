@@ -7,16 +7,15 @@ use crate::door::Apart;
 use crate::hooks::outside;
 use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
-use crate::{Error, step, trees, userns};
-use dhow_sys::clone::{Cloned, clone3, new};
+use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 use std::path::{Path, PathBuf};
 
 /// The three standard descriptors of the new process; or a terminal.
@@ -37,6 +36,8 @@ pub enum Stdio<'a> {
 pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    /// Its parent, if that is not the caller.
+    reaper: Option<Reaper>,
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
@@ -45,6 +46,18 @@ pub struct Process {
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
+}
+
+/// The process between an additional process and the caller.
+#[derive(Debug)]
+struct Reaper {
+    pid: Pid,
+    /// Until somebody else waits for it.
+    pidfd: Option<OwnedFd>,
+    /// Four bytes, then the end.
+    status: OwnedFd,
+    /// It was killed: nobody will ever say how the process ended.
+    gone: bool,
 }
 
 /// What a failed start takes back.
@@ -136,6 +149,7 @@ fn start(
     apart: Option<&Apart<'_>>,
 ) -> Result<Process, Error> {
     let mut image = Image::new(&body.program.args, &body.program.env);
+    let groups: Vec<Gid> = body.program.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
     let trees = trees::make(body)?;
@@ -147,6 +161,9 @@ fn start(
     };
     if body.program.terminal != streams.is_none() {
         return Err(Error::invalid("stdio", "the plan and the streams passed do not agree about a terminal"));
+    }
+    if let (Some(streams), Some(owner)) = (&streams, body.stdio_owner) {
+        own_pipes(streams, owner)?;
     }
     let copies = match streams {
         Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
@@ -168,6 +185,8 @@ fn start(
     );
     keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    // Who goes apart has nobody to stay for.
+    let status = if container.is_some() && apart.is_none() { Some(status_pipe()?) } else { None };
     let inherited = Inherited {
         body,
         parent: &child,
@@ -178,29 +197,31 @@ fn start(
         stdio: streams,
         ignored: dhow_sys::signals::ignored(),
         size,
+        groups: &groups,
         trees: &trees,
         hooks: hooks.as_ref(),
         keep: &keep,
         joined: false,
+        reaped: status.is_some(),
         apart,
     };
-    let (pid, pidfd) = if inherited.go_between() {
-        by_go_between(&inherited, parent.as_fd(), &doors, &mut image)?
-    } else {
-        let pid_join = joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
-        // The child never comes back from here: what follows the clone is the parent's alone.
-        let cloned = in_pid_namespace(pid_join, target, || match clone_into(body, &doors, container)? {
-            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-            Cloned::Child => child::run(&inherited, &mut image),
-        })?;
-        cloned?
-    };
+    child::keep_private().map_err(|e| Error::os("prctl", "DUMPABLE", e))?;
+    let (status, end) = status.unzip();
+    let birth::Born { pid, pidfd, reaper } =
+        birth::process(&inherited, &doors, container, parent.as_fd(), end.as_ref(), &mut image)?;
+    let reaper = reaper.zip(status).map(|((pid, pidfd), status)| Reaper {
+        pid,
+        pidfd: Some(pidfd),
+        status,
+        gone: false,
+    });
     let Doors { tasks, folder } = doors;
     let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
-    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
+    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).chain(end).collect());
     let mut process = Process {
         pid,
         pidfd,
+        reaper,
         socket: parent,
         console: None,
         mount_namespace: None,
@@ -220,6 +241,12 @@ fn start(
     Ok(process)
 }
 
+/// By which a reaper says how its process ended.
+fn status_pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
+    rustix::pipe::pipe_with(flags).map_err(|e| Error::os("pipe", "for an exit status", e))
+}
+
 /// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
 fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
     let images = |list: &[step::Hook]| {
@@ -234,72 +261,8 @@ fn hook_images(hooks: &step::Hooks, body: &Body) -> Result<HookImages, Error> {
     })
 }
 
-/// Has a process that cannot come back enter namespaces, and make the container's process as our child.
-fn by_go_between(
-    inherited: &Inherited<'_>,
-    socket: BorrowedFd<'_>,
-    doors: &Doors,
-    image: &mut Image,
-) -> Result<(Pid, OwnedFd), Error> {
-    let failed = |e| Error::os("clone3", "go-between", e);
-    let pidfd = match clone3(0, None).map_err(failed)? {
-        Cloned::Parent { pidfd, .. } => pidfd,
-        Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
-    };
-    // It ends by itself, at once.
-    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
-        .map_err(failed)?;
-    match receive(socket)? {
-        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
-        Answer::Failed(error) => Err(error),
-        _ => Err(failed(Errno::CHILD).because("it died")),
-    }
-}
-
-fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
     wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
-}
-
-/// Clones, with v2 right into the container's cgroup, or to where its init went.
-fn clone_into(body: &Body, doors: &Doors, container: Option<Pid>) -> Result<Cloned, Error> {
-    let named = |e| Error::os("clone3", "container", e);
-    match (clone3(body.namespaces, doors.folder.as_ref().map(AsFd::as_fd)), container) {
-        // Its init made cgroups with controllers of their own below: then only those take processes.
-        (Err(e @ (Errno::BUSY | Errno::OPNOTSUPP)), Some(init)) => {
-            let folder = Doors::follow(&body.cgroups, init.as_raw_nonzero().get())?;
-            let folder = folder.ok_or_else(|| named(e))?;
-            clone3(body.namespaces, Some(folder.as_fd())).map_err(named)
-        }
-        (cloned, _) => cloned.map_err(named),
-    }
-}
-
-/// Runs `clone` with children going to another pid namespace, and comes back: the child is ours and in there, without a process between.
-fn in_pid_namespace<T>(
-    join: Option<BorrowedFd<'_>>,
-    target: Option<BorrowedFd<'_>>,
-    clone: impl FnOnce() -> T,
-) -> Result<T, Error> {
-    if join.is_none() && target.is_none() {
-        return Ok(clone());
-    }
-    let own = "/proc/self/ns/pid";
-    let home =
-        open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| Error::os("open", own, e))?;
-    match (join, target) {
-        (Some(join), _) => {
-            rustix::thread::move_into_link_name_space(join, Some(LinkNameSpaceType::ProcessID))
-        }
-        (None, Some(target)) => {
-            rustix::thread::move_into_thread_name_spaces(target, ThreadNameSpaceType::PROCESS_ID)
-        }
-        (None, None) => Ok(()),
-    }
-    .map_err(|e| Error::os("setns", "pid namespace", e))?;
-    let result = clone();
-    rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::ProcessID))
-        .map_err(|e| Error::os("setns", "own pid namespace", e))?;
-    Ok(result)
 }
 
 /// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
@@ -312,6 +275,19 @@ fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
         .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
 }
 
+/// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in
+/// its user namespace, who cannot be changed from there.
+fn own_pipes(streams: &[BorrowedFd<'_>; 3], owner: u32) -> Result<(), Error> {
+    for stream in streams {
+        let failed = |e| Error::os("chown", "stdio", e);
+        let stat = rustix::fs::fstat(stream).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != owner {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(owner)), None).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
     let open = |join: &step::Join| {
         let fd = open(join.path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -322,7 +298,7 @@ fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
 }
 
 /// Makes the writable layer's folders with the owner and mode of the image's root.
-fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
+pub(crate) fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
     let stat = overlay.top.as_ref().map(rustix::fs::stat).transpose();
     let stat = stat
         .map_err(|e| Error::os("stat layer", overlay.top.as_deref().unwrap_or(Path::new("")).display(), e))?;
@@ -354,6 +330,34 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
     Ok(())
 }
 
+/// Takes the exit status of a child, 128 + n for signal n, if it has ended; 255 if somebody else took it.
+#[must_use]
+pub fn try_wait(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    match waitid(WaitId::PidFd(pidfd), options) {
+        Ok(Some(status)) => {
+            let signal = || status.terminating_signal().map(|signal| 128 + signal);
+            Some(status.exit_status().or_else(signal).unwrap_or(255))
+        }
+        Ok(None) | Err(Errno::INTR) => None,
+        Err(_) => Some(255),
+    }
+}
+
+/// Kills; one that has ended is dead enough.
+fn kill(pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// A process in an uninterruptible sleep does not end; who comes after it must not wait for it.
+fn await_end(pidfd: &OwnedFd) {
+    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)).unwrap_or_default();
+}
+
 impl Process {
     /// Does for the child what only the parent may, until it waits for "go".
     fn accompany(&mut self, body: &Body) -> Result<(), Error> {
@@ -367,6 +371,7 @@ impl Process {
             match receive(socket)? {
                 Answer::Ready(console) => break console,
                 Answer::Hooks => {
+                    interfaces::move_all(&body.interfaces, self.pid)?;
                     if let Some(hooks) = &body.hooks {
                         outside("prestart", &hooks.prestart, self.pid, &hooks.state)?;
                         outside("createRuntime", &hooks.create_runtime, self.pid, &hooks.state)?;
@@ -406,6 +411,67 @@ impl Process {
     /// The terminal's master, once.
     pub fn console(&mut self) -> Option<OwnedFd> {
         self.console.take()
+    }
+
+    /// Pollable: readable when [`Process::try_wait`] has something to say.
+    #[must_use]
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        let reaper = self.reaper.as_ref().filter(|reaper| !reaper.gone);
+        reaper.map_or(self.pidfd.as_fd(), |reaper| reaper.status.as_fd())
+    }
+
+    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it, 137 if its reaper was killed before it.
+    pub fn try_wait(&mut self) -> Option<i32> {
+        let Some(reaper) = &mut self.reaper else { return try_wait(self.pidfd.as_fd()) };
+        let mut code = [0; 4];
+        match rustix::io::read(&reaper.status, &mut code) {
+            Ok(4) => return Some(i32::from_le_bytes(code)),
+            Err(Errno::AGAIN | Errno::INTR) => return None,
+            Ok(_) | Err(_) => reaper.gone = true,
+        }
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ended = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now));
+        ended.is_ok_and(|count| count > 0).then_some(137)
+    }
+
+    /// The child of the caller that collects what an additional process leaves behind, once: it is to be waited for, and ends
+    /// when nothing is left, maybe long after the process.
+    pub fn take_reaper(&mut self) -> Option<OwnedFd> {
+        self.reaper.as_mut()?.pidfd.take()
+    }
+
+    /// Kills an additional process and all that it started, also what has left its process group. Only before it was seen to have ended.
+    ///
+    /// # Errors
+    /// What the kernel says but that there is nobody any more.
+    pub fn kill_all(&self) -> rustix::io::Result<()> {
+        kill(self.pidfd.as_fd())?;
+        let Some(reaper) = &self.reaper else { return Ok(()) };
+        let pid = reaper.pid.as_raw_nonzero();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        // What dies leaves its children to the reaper: the next round sees them. What forks faster than this loses against its pids limit.
+        for _ in 0..64 {
+            let Ok(text) = std::fs::read_to_string(&children) else { return Ok(()) };
+            let pids: Vec<Pid> =
+                text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+            if pids.is_empty() {
+                return Ok(());
+            }
+            for pid in pids {
+                let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+                kill(pidfd.as_fd())?;
+                await_end(&pidfd);
+            }
+        }
+        Ok(())
+    }
+
+    /// The process itself, or its reaper, that ends with it.
+    fn wait_for_child(&self) {
+        let child = self.reaper.as_ref().and_then(|reaper| reaper.pidfd.as_ref()).unwrap_or(&self.pidfd);
+        let reaped =
+            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED));
+        reaped.unwrap_or_default();
     }
 
     /// Lets it go on: seccomp, execve. Returns when the program runs (the CLOEXEC pipe closed).
@@ -468,10 +534,8 @@ impl Process {
         }
         self.waiting = false;
         // It may have ended by itself; then the signal has nobody to go to, and the wait collects it.
-        pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
-        let reaped =
-            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
-        reaped.unwrap_or_default();
+        kill(self.pidfd.as_fd()).unwrap_or_default();
+        self.wait_for_child();
         self.mount_namespace = None;
         drop(std::mem::take(&mut self.made));
     }

@@ -82,6 +82,9 @@ Tree {
     2 Overlay { lowers: Vec<CString>, upper: CString, work: CString, volatile: bool },
 });
 
+record!(/// A network interface of the host and its name in the container.
+Interface { name: String, inside: String });
+
 record!(/// A program run around the container's life, by the child.
 Hook { path: CString, args: Vec<CString>, env: Vec<CString>, timeout: Option<u32> });
 
@@ -202,7 +205,7 @@ Step {
     25 CopyUp { source: CString, target: CString, options: Vec<FsOption>, attributes: u64, propagation: u64 },
     /// Attributes of what is mounted already.
     26 Remount { path: CString, attributes: Attributes },
-    /// The parent runs prestart and createRuntime hooks.
+    /// The parent moves network interfaces in, and runs prestart and createRuntime hooks.
     27 RuntimeHooks {},
     /// The child runs createContainer hooks.
     28 ContainerHooks {},

@@ -10,6 +10,8 @@
 mod client;
 mod codec;
 mod exit;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod launcher;
 pub mod program;
 mod protocol;
@@ -18,4 +20,4 @@ mod socket;
 pub use client::{Client, attach_pair};
 pub use exit::read_exit;
 pub use launcher::Launcher;
-pub use protocol::{Event, Exit, LogConfig, Request, StdioConfig, Target};
+pub use protocol::{Event, Exit, LogConfig, Outside, Request, StdioConfig, Target};

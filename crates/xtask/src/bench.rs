@@ -329,7 +329,7 @@ impl Bench<'_> {
             each(count, total),
             each(their_count, their_total),
             "shim PSS, each of 10",
-            "≤ 60 KiB",
+            "≤ 40 KiB",
         ));
         for number in 0..10 {
             let name = format!("bench-{number}");

@@ -2,15 +2,16 @@
 
 use super::{Scenario, s};
 use crate::{
+    case::Case,
     command::finish,
-    verdict::{must, same, skip},
+    facts::Facts,
+    verdict::{Verdict, must, same, skip},
 };
 use rustix::{
     fs::Mode,
     process::{self, Resource},
 };
 use serde_json::{Value, json};
-use std::os::unix::process::CommandExt as _;
 
 const PROCESS: &str = "config.md#process";
 const POSIX: &str = "config.md#posix-process";
@@ -48,7 +49,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         let args = json!(["/probe", "report", "exit 0", "two words", "", "*"]);
         case.config["process"]["args"] = args.clone();
         let ended = case.run()?;
-        same("argv", crate::facts::Facts::read(&ended.out)?.get("args"), &args)
+        same("argv", Facts::read(&ended.out)?.get("args"), &args)
     }),
     s("process.args-by-path", PROCESS, |case| {
         std::fs::create_dir_all(case.rootfs().join("opt/bin"))?;
@@ -187,19 +188,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         same("oom_score_adj", case.report()?.text("oom_score_adj"), "321")
     }),
     s("process.oom-score-adj-of-the-caller", LINUX, |case| {
-        case.probe(&["report"]).write()?;
-        let bundle = case.bundle.to_string_lossy().into_owned();
-        let mut shell = std::process::Command::new("/bin/sh");
-        let create = case.runtime.command(&["create", "--bundle", &bundle, &case.id]);
-        shell
-            .args(["-c", "echo 123 >/proc/self/oom_score_adj && exec \"$@\"", "sh"])
-            .arg(create.get_program())
-            .args(create.get_args());
-        finish(shell.stdin(std::process::Stdio::null()).arg0("sh"), &case.bundle.join("container"))?.ok()?;
-        let pid = case.pid()?;
-        case.start()?.ok()?;
-        case.wait(pid)?;
-        same("oom_score_adj", crate::facts::Facts::read(&case.output()?)?.text("oom_score_adj"), "123")
+        same("oom_score_adj", worse(case)?.text("oom_score_adj"), "123")
+    }),
+    s("process.oom-score-adj-zero", LINUX, |case| {
+        case.config["process"]["oomScoreAdj"] = json!(0);
+        same("oom_score_adj", worse(case)?.text("oom_score_adj"), "0")
     }),
     s("process.oom-score-adj-invalid", LINUX, |case| {
         case.config["process"]["oomScoreAdj"] = json!(5000);
@@ -314,4 +307,19 @@ fn resource(name: &str) -> Option<Resource> {
         "STACK" => Resource::Stack,
         _ => return None,
     })
+}
+
+/// A report from a container whose runtime was started with a higher oom_score_adj than ours.
+fn worse(case: &mut Case<'_>) -> Verdict<Facts> {
+    case.probe(&["report"]).write()?;
+    let bundle = case.bundle.to_string_lossy().into_owned();
+    let create = case.runtime.command(&["create", "--bundle", &bundle, &case.id]);
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "echo 123 >/proc/self/oom_score_adj && exec \"$@\"", "sh"]);
+    shell.arg(create.get_program()).args(create.get_args()).stdin(std::process::Stdio::null());
+    finish(&mut shell, &case.bundle.join("container"))?.ok()?;
+    let pid = case.pid()?;
+    case.start()?.ok()?;
+    case.wait(pid)?;
+    Facts::read(&case.output()?)
 }

@@ -4,6 +4,7 @@ use super::{Command, Context};
 use crate::arguments::{Arguments, switch};
 use crate::container::{Container, Status, check_id};
 use crate::failure::Failure;
+use crate::hooks;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub(super) const COMMAND: Command = Command {
@@ -43,12 +44,12 @@ fn run(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
             return Err(Failure::new(format!("cannot delete container {id} that is not stopped: {word}")));
         }
     }
-    remove(&container)?;
+    remove(context, &container)?;
     Ok(0)
 }
 
 /// Kills the first process and waits for its end.
-fn kill(container: &Container) -> Result<(), Failure> {
+pub(super) fn kill(container: &Container) -> Result<(), Failure> {
     let process = container.record.process;
     let Some(pidfd) = process.open()? else { return Ok(()) };
     process.signal(KILL)?;
@@ -66,7 +67,9 @@ fn kill(container: &Container) -> Result<(), Failure> {
     }
 }
 
-/// Cgroups, folder, and what the specification wants done then.
-pub(super) fn remove(container: &Container) -> Result<(), Failure> {
-    container.destroy()
+/// Cgroups and folder, then the hooks of the end.
+pub(super) fn remove(context: &Context, container: &Container) -> Result<(), Failure> {
+    container.destroy()?;
+    hooks::poststop(context, container);
+    Ok(())
 }

@@ -11,7 +11,6 @@ use crate::streams::{self, Terminal};
 use dhow_oci::runtime::{Capabilities, Process, Spec, User};
 use dhow_runtime::door::Apart;
 use dhow_runtime::{exec_apart, plan_exec};
-use rustix::process::Pid;
 use std::path::Path;
 
 pub(super) const COMMAND: Command = Command {
@@ -60,13 +59,14 @@ fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let mut process = wanted(&spec, arguments)?;
     let (preserve, listen) = streams::inherited(arguments)?;
     streams::announce(listen, &mut process.env);
+    process.user.umask.get_or_insert(streams::umask());
     let detach = arguments.is("detach");
     let terminal = Terminal::choose(arguments, process.terminal, !detach)?;
-    let plan = plan_exec(&spec, &process, &container.host()?)?;
+    let mut plan = plan_exec(&spec, &process, &container.host()?)?;
+    plan.identify(&container.record.id, &container.record.bundle);
     let signals = if detach { None } else { Some(Signals::hold()?) };
     let unable = |failure: Failure| failure.during("unable to start container process");
-    let pid = Pid::from_raw(container.record.process.pid)
-        .ok_or_else(|| Failure::new("cannot exec in a stopped container"))?;
+    let pid = container.pid()?;
     let size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
     let mut child = exec_apart(&plan, pid, terminal.stdio(size), &Apart { door: None, preserve })
         .map_err(|error| unable(error.into()))?;

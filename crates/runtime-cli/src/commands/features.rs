@@ -240,6 +240,7 @@ fn features(host: &Host) -> Value {
 /// Whether the planner takes a small specification with this change.
 fn accepted(host: &Host, change: &dyn Fn(&mut Value)) -> bool {
     let mut value = json!({
+        "ociVersion": OCI_VERSION,
         "process": {"args": ["/x"], "cwd": "/"},
         "root": {"path": "/x"},
         "linux": {"namespaces": [{"type": "mount"}], "cgroupsPath": "/x"},
@@ -259,6 +260,7 @@ mod tests {
         let words = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
         let options = words(&features["mountOptions"]);
         assert!(options.contains(&"rro".to_owned()), "{options:?}");
+        assert_eq!(features["linux"]["selinux"]["enabled"], json!(false));
         assert!(words(&features["linux"]["namespaces"]).contains(&"pid".to_owned()));
         assert!(words(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_LOG".to_owned()));
         assert!(!accepted(&Host::default(), &|spec| spec["linux"]["namespaces"] = json!([{"type": "no"}])));

@@ -99,6 +99,42 @@ fn root_a_program_that_fails_to_start_has_stopped() {
 }
 
 #[test]
+fn root_hooks_of_the_program_itself() {
+    let Some(b) = bench(&["sleep", "1000"]) else { return };
+    let hook = |script: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
+    let told = |name: &str| {
+        let state: Value = serde_json::from_slice(&std::fs::read(b.bundle().join(name)).unwrap()).unwrap();
+        (state["status"].as_str().unwrap().to_owned(), state["id"].as_str().unwrap().to_owned())
+    };
+    b.configure(|config| {
+        config["hooks"] = json!({"poststart": hook("cat >begin"), "poststop": hook("cat >end")})
+    });
+    assert_eq!(b.quietly(&["create", "@a"]), 0);
+    assert!(!b.bundle().join("begin").exists());
+    b.run(&["start", "@a"]).ok();
+    assert_eq!(told("begin"), ("running".to_owned(), b.id("a")));
+    b.run(&["delete", "--force", "@a"]).ok();
+    assert_eq!(told("end"), ("stopped".to_owned(), b.id("a")));
+    // A failure after the start ends the container; one at the end is only told.
+    b.configure(|config| {
+        config["hooks"] = json!({"poststart": hook("exit 3"), "poststop": hook("echo sorry; exit 4")})
+    });
+    assert_eq!(b.quietly(&["create", "@b"]), 0);
+    let pid = pid(&b.state("@b"));
+    let ran = b.run(&["start", "@b"]);
+    assert!(ran.code == 1 && ran.err.contains("exit status 3") && ran.err.contains("sorry"), "{ran:?}");
+    eventually(|| test_kill_process(pid).is_err(), || "it lives".to_owned());
+    b.run(&["state", "@b"]).fails(1, "container does not exist");
+    // Also after a create that failed.
+    b.configure(|config| {
+        config["hooks"] = json!({"poststop": hook("cat >never")});
+        config["process"]["args"] = json!(["nosuch"]);
+    });
+    b.run(&["create", "@c"]).fails(1, "executable file not found");
+    assert_eq!(told("never").0, "stopped");
+}
+
+#[test]
 fn root_one_of_many_starts_wins() {
     let Some(b) = bench(&["sleep", "1000"]) else { return };
     assert_eq!(b.quietly(&["create", "@a"]), 0);

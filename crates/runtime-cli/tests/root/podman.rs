@@ -72,6 +72,23 @@ fn root_podman_runs_on_it() {
     podman.make("run", &["--rm", image, "nosuch"]).fails(127, "executable file not found in $PATH");
     podman.make("run", &["--rm", image, "/etc"]).fails(126, "permission denied");
     assert_eq!(podman.make("run", &["--rm", "--tty", image, "tty"]).ok(), "/dev/pts/0\r\n");
+    let flags = [
+        "--rm",
+        "--tmpfs",
+        "/t",
+        "--memory",
+        "50m",
+        "--pids-limit",
+        "20",
+        "--read-only",
+        "--user",
+        "app",
+        "--hostname",
+        "h",
+    ];
+    let script = "id -un; hostname; touch /t/x && ls /t; touch /etc/x";
+    let ran = podman.make("run", &[&flags[..], &[image, "sh", "-c", script]].concat());
+    assert!(ran.out == "app\nh\nx\n" && ran.err.contains("Read-only file system"), "{ran:?}");
     podman.make("create", &["--name", "a", image, "sleep", "1000"]).ok();
     podman.run(&["start", "a"]).ok();
     let runtime = podman.run(&["inspect", "a", "--format", "{{.OCIRuntime}} {{.State.Status}}"]).ok();

@@ -1,6 +1,6 @@
 //! Who the program is, and the last steps before it.
 
-use super::{Done, Failure, Named, Never};
+use super::{Done, Failure, Named, Never, procfs};
 use crate::host::RESOURCES;
 use crate::step::{IoPriority, Keyring, Program, Scheduler};
 use crate::wire;
@@ -38,10 +38,8 @@ pub(super) fn before_mounts(program: &Program, in_userns: bool) -> Done<'_> {
     Ok(())
 }
 
-/// One file of /proc, one write.
 fn write<'a>(path: &'static CStr, value: &[u8]) -> Done<'a> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-    rustix::io::write(&file, value).map(drop).named("write", path.to_bytes())
+    procfs::write(path, value).named("write", path.to_bytes())
 }
 
 /// Makes a time namespace, sets its clocks while nobody is in it, and enters.
@@ -89,7 +87,7 @@ pub(crate) fn privileged(program: &Program, pid: Option<Pid>) -> Done<'_> {
 
 /// Limits, bounding set, user, working directory, umask. Afterwards the process is the container's user, still with the capability to
 /// install a filter.
-pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
+pub(super) fn identity<'a>(program: &'a Program, groups: &[Gid], in_userns: bool) -> Done<'a> {
     if !in_userns {
         privileged(program, None)?;
     }
@@ -118,7 +116,7 @@ pub(super) fn identity(program: &Program, in_userns: bool) -> Done<'_> {
     if program.uid != 0 {
         rustix::thread::set_keep_capabilities(true).named("prctl", b"KEEPCAPS")?;
     }
-    groups(program)?;
+    rustix::thread::set_thread_groups(groups).named("setgroups", b"")?;
     let (uid, gid) = (Uid::from_raw(program.uid), Gid::from_raw(program.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).named("setresgid", b"")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).named("setresuid", b"")?;
@@ -189,18 +187,6 @@ fn own_stdio(program: &Program) -> Done<'static> {
     Ok(())
 }
 
-fn groups(program: &Program) -> Done<'_> {
-    let mut list = [Gid::ROOT; 256];
-    let few = list
-        .get_mut(..program.groups.len())
-        .ok_or(Errno::INVAL)
-        .named("setgroups", b"more than 256 groups")?;
-    for (place, gid) in few.iter_mut().zip(&program.groups) {
-        *place = Gid::from_raw(*gid);
-    }
-    rustix::thread::set_thread_groups(few).named("setgroups", b"")
-}
-
 /// The final sets and `extra` in permitted and effective.
 fn capabilities(program: &Program, extra: u64) -> Done<'static> {
     let set = CapabilitySet::from_bits_retain;
@@ -242,6 +228,8 @@ pub(super) fn execute<'a>(
 pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Done<'static> {
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).named("prctl", b"NO_NEW_PRIVS")?;
+        // a filter then needs no right, and capset need not be allowed behind it
+        capabilities(program, 0)?;
     }
     if !program.seccomp.is_empty() && (parent.is_some() || program.listener.is_none()) {
         let listener = crate::seccomp::load(&program.seccomp, program.seccomp_flags).named("seccomp", b"")?;
@@ -249,7 +237,7 @@ pub(super) fn restrict(program: &Program, parent: Option<BorrowedFd<'_>>) -> Don
             hand_over(listener, parent)?;
         }
     }
-    capabilities(program, 0)
+    if program.no_new_privileges { Ok(()) } else { capabilities(program, 0) }
 }
 
 /// What execve would refuse, as far as it can be known before.

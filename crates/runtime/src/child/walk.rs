@@ -1,34 +1,32 @@
 //! One method per kind of step.
 
-use super::mounts::{self, Root, add_attributes, attach, attach_checked, filesystem, filesystem_with, tree};
+use super::mounts::{self, Root, add_attributes, attach_checked, filesystem, filesystem_with, tree};
 use super::paths::{Missing, folder, open_in, open_or_make, split};
-use super::{Done, Failure, Held, Hooks, Named, console, copy};
+use super::root::detach;
+use super::{Done, Failure, Held, Hooks, Named, console, copy, procfs};
 use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, open};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsOpenFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsopen, mount, mount_change, unmount,
-};
 use std::ffi::{CStr, CString};
-
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
 pub(super) struct Walker<'a> {
     /// What the parent made.
     trees: &'a [OwnedFd],
     hooks: Hooks<'a>,
-    root: Option<Held>,
+    pub(super) root: Option<Held>,
     /// See [`Root::shared`].
-    shared: bool,
+    pub(super) shared: bool,
     /// No mount of the old root is a peer of one of the host.
-    detached: bool,
+    pub(super) detached: bool,
     size: (u16, u16),
     /// The folder of the last node or link: most are in /dev.
     folder: Option<(&'a [u8], Held)>,
+    /// The /proc and /sys that were mounted, for what is hidden in them.
+    kernel: [Option<(&'a [u8], Held)>; 2],
     /// The verified /dev/null of the host, for masks of files.
     null: Option<Held>,
     /// An attached empty tmpfs, for masks of folders.
@@ -47,6 +45,7 @@ impl<'a> Walker<'a> {
             detached: false,
             size,
             folder: None,
+            kernel: [None, None],
             null: None,
             empty: None,
             master: None,
@@ -62,7 +61,7 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn root(&self) -> Done<'static, BorrowedFd<'_>> {
+    pub(super) fn root(&self) -> Done<'static, BorrowedFd<'_>> {
         self.root.as_ref().map(|root| root.as_fd()).ok_or(Errno::BADF).named("resolve", b"/")
     }
 
@@ -99,11 +98,13 @@ impl<'a> Walker<'a> {
                 self.copy_up(source, target, options, *attributes, *propagation)
             }
             Step::Bind { source, target, recursive, attributes } => {
-                self.shared |= mounts::bind(self.root()?, source, target, *recursive, attributes)?;
+                self.covered(target);
+                self.shared |= mounts::bind(self.furnished()?, source, target, *recursive, attributes)?;
                 Ok(())
             }
             Step::Attach { tree, source, target } => {
-                self.shared |= mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)?;
+                self.covered(target);
+                self.shared |= mounts::attach_tree(self.furnished()?, source, target, self.tree(*tree)?)?;
                 Ok(())
             }
             Step::Remount { path, attributes } => {
@@ -120,7 +121,7 @@ impl<'a> Walker<'a> {
             }
             Step::Node { .. } => self.node(step),
             Step::Link { path, to, only_if } => self.link(path, to, only_if.as_deref()),
-            Step::Sysctl { path, value } => write_file(path, value).named(verb, object),
+            Step::Sysctl { path, value } => procfs::write(path, value.to_bytes()).named(verb, object),
             Step::Hostname { name } => rustix::system::sethostname(name.as_bytes()).named(verb, object),
             Step::Domainname { name } => rustix::system::setdomainname(name.as_bytes()).named(verb, object),
             Step::Mask { path } => self.mask(path),
@@ -140,45 +141,13 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn overlay(
-        &mut self,
-        lowers: &'a [CString],
-        upper: &'a CStr,
-        work: &'a CStr,
-        volatile: bool,
-    ) -> Done<'a> {
-        let fs = Held::new(fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", b"overlay")?);
-        let root = mounts::overlay(fs.as_fd(), lowers, upper, work, volatile)?;
-        self.take_root(Held::new(root), None, upper.to_bytes())
-    }
-
-    fn overlay_classic(&mut self, upper: &'a CStr, data: &'a CStr) -> Done<'a> {
-        let object = upper.to_bytes();
-        mount(c"overlay", upper, c"overlay", MountFlags::empty(), data).named("mount overlay", object)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some(Held::new(open(upper, flags, Mode::empty()).named("open", object)?));
-        Ok(())
-    }
-
-    /// Attaches the root over the old one: paths of the host still begin below it. Or where it is.
-    fn take_root(&mut self, root: Held, place: Option<&CStr>, object: &'a [u8]) -> Done<'a> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = open(place.unwrap_or(c"/"), flags, Mode::empty()).map(Held::new).named("open", object)?;
-        if place.is_some() {
-            private_parent(old.as_fd()).named("make private", object)?;
-        }
-        attach(root.as_fd(), old.as_fd()).named("attach root", object)?;
-        self.root = Some(root);
-        Ok(())
-    }
-
     /// One of the parent's trees.
     fn tree(&self, index: u32) -> Done<'static, BorrowedFd<'a>> {
         let tree = usize::try_from(index).ok().and_then(|index| self.trees.get(index));
         tree.map(AsFd::as_fd).ok_or(Errno::BADF).named("attach", b"tree")
     }
 
-    fn filesystem(&self, step: &'a Step) -> Done<'a> {
+    fn filesystem(&mut self, step: &'a Step) -> Done<'a> {
         let Step::Filesystem { kind, source, target, options, attributes, propagation, fallback } = step
         else {
             return Ok(());
@@ -197,7 +166,37 @@ impl<'a> Walker<'a> {
             mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
         }
         attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
-        propagate(mount.as_fd(), *propagation).named(verb, object)
+        propagate(mount.as_fd(), *propagation).named(verb, object)?;
+        let [proc, sysfs] = &mut self.kernel;
+        let place = match kind.to_bytes() {
+            b"proc" => proc,
+            b"sysfs" => sysfs,
+            _ => return Ok(()),
+        };
+        if place.as_ref().is_none_or(|(known, _)| *known == object) {
+            *place = Some((object, mount));
+        }
+        Ok(())
+    }
+
+    /// Something is mounted over one of them: paths lead there now.
+    fn covered(&mut self, target: &CStr) {
+        for place in &mut self.kernel {
+            if place.as_ref().is_some_and(|(below, _)| *below == target.to_bytes()) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Where to look for a path that is to be hidden or protected: from the /proc or /sys mounted here, if it is in one. By way of the root somebody
+    /// who shares it could lead the look-up to where the path is missing, and it would stay open.
+    fn from_kernel<'p>(&self, path: &'p [u8]) -> Done<'static, (Root<'_>, &'p [u8])> {
+        for (target, mount) in self.kernel.iter().flatten() {
+            if let Some(below) = path.strip_prefix(*target).and_then(|rest| rest.strip_prefix(b"/")) {
+                return Ok((Root { fd: mount.as_fd(), shared: self.shared }, below));
+            }
+        }
+        Ok((self.furnished()?, path))
     }
 
     /// A tmpfs that is not told otherwise has the mode of the folder that the image has there.
@@ -221,11 +220,15 @@ impl<'a> Walker<'a> {
         const STEP: &str = "mount and copy";
         let object = target.to_bytes();
         let mount = filesystem(c"tmpfs", source, options, attributes).named(STEP, object)?;
+        // A folder that is made here says nothing about owner and mode.
+        let there = open_in(self.root()?, object, OFlags::PATH).is_ok();
         let place = self.place(c"tmpfs", target)?;
         mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
-        let from = as_folder(place.as_fd()).named(STEP, object)?;
-        let to = as_folder(mount.as_fd()).named(STEP, object)?;
-        copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        if there {
+            let from = as_folder(place.as_fd()).named(STEP, object)?;
+            let to = as_folder(mount.as_fd()).named(STEP, object)?;
+            copy::contents(from.as_fd(), to.as_fd()).named("copy", object)?;
+        }
         attach_checked(STEP, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
         propagate(mount.as_fd(), propagation).named(STEP, object)
     }
@@ -310,11 +313,28 @@ impl<'a> Walker<'a> {
                 let same = FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == device;
                 return if same { Ok(()) } else { Err(Errno::EXIST).named("mknod", object) };
             }
+            // Without CAP_MKNOD: the host's own, if it is the one that was meant.
+            Err(Errno::PERM) if kind != FileType::Fifo => {
+                let mount = tree(CWD, path, false).named("bind from", object)?;
+                let stat = fstat(mount.as_fd()).named("bind from", object)?;
+                if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                    return Err(Errno::PERM).named("mknod", object);
+                }
+                self.shared |= mounts::attach_tree(self.furnished()?, path, path, mount.as_fd())?;
+                return Ok(());
+            }
             Err(e) => return Err(e).named("mknod", object),
         }
         if (*uid, *gid) != (0, 0) {
+            // By descriptor: who shares the folder could have put something else there.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(parent, name, flags, Mode::empty()).named("chown", object)?;
+            let stat = fstat(&made).named("chown", object)?;
+            if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                return Err(Errno::STALE).named("chown", object);
+            }
             let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-            rustix::fs::chownat(parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(&made, c"", uid, gid, rustix::fs::AtFlags::EMPTY_PATH)
                 .named("chown", object)?;
         }
         Ok(())
@@ -339,12 +359,13 @@ impl<'a> Walker<'a> {
     fn mask(&mut self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "mask";
         let object = path.to_bytes();
-        let place = match open_in(self.root()?, object, OFlags::PATH) {
+        let (root, below) = self.from_kernel(object)?;
+        let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
         let kind = FileType::from_raw_mode(fstat(place.as_fd()).named(STEP, object)?.st_mode);
-        let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
+        let cover = if kind == FileType::Directory { &self.empty } else { &self.null };
         let mount = match cover {
             Some(cover) => tree(cover.as_fd(), c"", false).named(STEP, object)?,
             None if kind == FileType::Directory => {
@@ -352,7 +373,7 @@ impl<'a> Walker<'a> {
             }
             None => null().named(STEP, b"/dev/null")?,
         };
-        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())?;
+        mounts::attach_below(STEP, object, (root, below), place.as_fd(), mount.as_fd())?;
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         cover.get_or_insert(mount);
         Ok(())
@@ -361,13 +382,14 @@ impl<'a> Walker<'a> {
     fn read_only_path(&self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "make read-only";
         let object = path.to_bytes();
-        let place = match open_in(self.root()?, object, OFlags::PATH) {
+        let (root, below) = self.from_kernel(object)?;
+        let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
         let mount = tree(place.as_fd(), c"", true).named(STEP, object)?;
         add_attributes(mount.as_fd(), true, attr::RDONLY).named(STEP, object)?;
-        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())
+        mounts::attach_below(STEP, object, (root, below), place.as_fd(), mount.as_fd())
     }
 
     fn terminal(&mut self, console: bool) -> Done<'static> {
@@ -378,61 +400,6 @@ impl<'a> Walker<'a> {
         self.master = Some(master);
         self.slave = Some(slave);
         Ok(())
-    }
-
-    /// The old root goes under the new one, and away; what is unmounted with it stays mounted for the host.
-    fn pivot(&self) -> Done<'static> {
-        let root = self.root()?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = Held::new(open(c"/", flags, Mode::empty()).named("open", b"/")?);
-        rustix::process::fchdir(root).named("fchdir", b"new root")?;
-        rustix::process::pivot_root(c".", c".").named("pivot_root", b"/")?;
-        rustix::process::fchdir(old.as_fd()).named("fchdir", b"old root")?;
-        if !self.detached {
-            mount_change(c".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-                .named("detach", b"old root")?;
-        }
-        unmount(c".", UnmountFlags::DETACH).named("unmount", b"old root")?;
-        rustix::process::chdir(c"/").named("chdir", b"/")
-    }
-
-    /// Enters the root without taking the old one away. The kernel lets a process with a user namespace of its own mount a whole /proc
-    /// as long as it can see one, so the host's goes.
-    fn chroot(&self, hide: bool) -> Done<'static> {
-        if hide {
-            for path in [c"/proc", c"/sys"] {
-                match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-                    // No mount there; or one that belongs to another user namespace, which no unmount can lay open either.
-                    Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::PERM) => {}
-                    Err(e) => return Err(e).named("unmount", path.to_bytes()),
-                }
-            }
-        }
-        rustix::process::fchdir(self.root()?).named("fchdir", b"new root")?;
-        rustix::process::chroot(c".").named("chroot", b"/")?;
-        rustix::process::chdir(c"/").named("chdir", b"/")
-    }
-}
-
-/// Makes the mount that `folder` is in private, so that what is attached there is seen nowhere else.
-fn private_parent(folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let id = mounts::mount_id(folder)?;
-    let mut top = rustix::fs::openat(folder, c".", flags, Mode::empty())?;
-    loop {
-        let above = rustix::fs::openat(&top, c"..", flags, Mode::empty())?;
-        let (here, there) = (fstat(&top)?, fstat(&above)?);
-        let same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino);
-        if same || mounts::mount_id(above.as_fd())? != id {
-            break;
-        }
-        top = above;
-    }
-    let change = Change { propagation: propagation::PRIVATE, ..Change::default() };
-    match mount_setattr(top.as_fd(), false, change) {
-        // The root of the tree need not be the root of a mount that can be seen, as in a chroot: then nothing is below it either.
-        Err(Errno::INVAL) => Ok(()),
-        other => other,
     }
 }
 
@@ -454,28 +421,10 @@ fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> rustix::io::Result<()> 
     mount_setattr(mount, true, Change { propagation, ..Change::default() })
 }
 
-fn detach(shared: bool) -> rustix::io::Result<()> {
-    if shared {
-        // Only the root mount itself, so that the new root is not seen outside.
-        mount_change(c"/", MountPropagationFlags::PRIVATE)
-    } else {
-        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-    }
-}
-
 fn null() -> rustix::io::Result<Held> {
     let mount = tree(CWD, c"/dev/null", false)?;
     let stat = fstat(mount.as_fd())?;
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rustix::fs::makedev(1, 3);
     if genuine { Ok(mount) } else { Err(Errno::NODEV) }
-}
-
-/// Writes a file of the host's /proc, checked to be one.
-fn write_file(path: &CStr, value: &CStr) -> rustix::io::Result<()> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
-    if !u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC) {
-        return Err(Errno::BADF);
-    }
-    rustix::io::write(&file, value.to_bytes()).map(drop)
 }

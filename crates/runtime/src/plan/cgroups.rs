@@ -70,8 +70,8 @@ pub(super) fn compile(
             writes: ours.map(|(_, write)| write.clone()).collect(),
         });
     }
-    // Beside v1 the unified hierarchy is joined for what only it has.
-    let wanted = host.hierarchies.is_empty() || !new.is_empty() || program.is_some();
+    // Beside v1 the unified hierarchy is joined for what only it has, and for systemd, which knows by it what is in a scope.
+    let wanted = host.hierarchies.is_empty() || host.systemd || !new.is_empty() || program.is_some();
     if let Some(mount) = host.unified.as_ref().filter(|_| wanted) {
         let counted = if host.hierarchies.is_empty() { COUNTED.as_slice() } else { &[] };
         let mut controllers: Vec<String> = counted.iter().map(|&name| name.to_owned()).collect();

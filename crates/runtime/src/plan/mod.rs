@@ -9,7 +9,7 @@ mod root;
 mod scheduling;
 
 use crate::code::{Code, record};
-use crate::step::{Cgroups, Hooks, IdMap, Join, Keyring, Overlay, Program, Step, Tree, UserMaps};
+use crate::step::{Cgroups, Hooks, IdMap, Interface, Join, Keyring, Overlay, Program, Step, Tree, UserMaps};
 use crate::{Error, Host};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
@@ -97,11 +97,14 @@ Body {
     /// Whether the container has a user namespace, new or joined.
     in_userns: bool,
     user: Option<UserMaps>,
+    /// In a user namespace: who gets pipes as the standard streams, as the host counts.
+    stdio_owner: Option<u32>,
     /// A new time namespace with these lines.
     time_offsets: Option<CString>,
     id_maps: Vec<IdMap>,
     trees: Vec<Tree>,
     hooks: Option<Hooks>,
+    interfaces: Vec<Interface>,
     netns_passed: bool,
     cgroups: Cgroups,
     overlay: Option<Overlay>,
@@ -202,6 +205,9 @@ impl fmt::Display for Plan {
         if let Some(offsets) = &body.time_offsets {
             writeln!(f, "timens_offsets {offsets:?}")?;
         }
+        for interface in &body.interfaces {
+            writeln!(f, "move network device {} as {}", interface.name, interface.inside)?;
+        }
         for tree in &body.trees {
             writeln!(f, "{tree}")?;
         }
@@ -237,7 +243,9 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     let mut body = Body { netns_passed: options.netns_passed, ..Body::default() };
     namespaces::compile(linux, options, &mut body)?;
     namespaces::mapped(linux, &process.user, &body)?;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
     body.hooks = hooks::compile(spec, options)?;
+    namespaces::interfaces(linux, options, &mut body)?;
     let place = cgroups::compile(linux, body.namespaces & new::CGROUP != 0, host, &mut body.warnings)?;
     let mut resolved = process.clone();
     if options.init.is_some() {
@@ -271,10 +279,9 @@ fn describe(spec: &spec::Spec, body: &mut Body) {
     }
 }
 
-/// The versions whose meaning this runtime knows; none is taken as the newest.
+/// The versions whose meaning this runtime knows.
 fn version(text: &str) -> Result<(), Error> {
-    let major = text.split('.').next().unwrap_or_default();
-    if text.is_empty() || major == "1" {
+    if text.split_once('.').is_some_and(|(major, _)| major == "1") {
         return Ok(());
     }
     Err(Error::invalid("ociVersion", format_args!("{text:?}: only 1.x is known")))
@@ -297,6 +304,7 @@ pub fn plan_exec(container: &spec::Spec, process: &spec::Process, host: &Host) -
     let mut body = Body { exec: true, ..Body::default() };
     body.entered = namespaces::entered(linux);
     body.in_userns = body.entered & new::USER != 0;
+    body.stdio_owner = namespaces::host_user(linux, process.user.uid, body.in_userns);
     body.cgroups = cgroups::enter(linux, host)?;
     body.program = process::compile(
         process,

@@ -2,7 +2,7 @@
 
 use super::{Body, Options, text};
 use crate::Error;
-use crate::step::{Join, UserMaps};
+use crate::step::{Interface, Join, UserMaps};
 use dhow_oci::runtime as spec;
 use dhow_sys::clone::new;
 use std::fmt::Write;
@@ -115,6 +115,14 @@ pub(super) fn mapped(linux: &spec::Linux, user: &spec::User, body: &Body) -> Res
     Ok(())
 }
 
+/// Who the program's user is on the host, where the specification says it.
+pub(super) fn host_user(linux: &spec::Linux, uid: u32, in_userns: bool) -> Option<u32> {
+    let mut maps = linux.uid_mappings.iter().filter(|_| in_userns);
+    maps.find_map(|map| {
+        uid.checked_sub(map.container_id).filter(|at| *at < map.size)?.checked_add(map.host_id)
+    })
+}
+
 /// The namespaces that an additional process enters: where the container has none of its own this changes nothing, but for the
 /// user and time namespaces, which must differ from the caller's.
 pub(super) fn entered(linux: &spec::Linux) -> u64 {
@@ -124,6 +132,33 @@ pub(super) fn entered(linux: &spec::Linux) -> u64 {
         flags |= if listed(kind) { flag } else { 0 };
     }
     flags
+}
+
+/// Interfaces that move in: there must be somewhere to move them, and no two may get one name.
+pub(super) fn interfaces(linux: &spec::Linux, options: &Options, body: &mut Body) -> Result<(), Error> {
+    let own = body.namespaces & new::NET != 0
+        || body.joins.iter().any(|join| join.flag == new::NET)
+        || options.netns_passed;
+    for (name, device) in &linux.net_devices {
+        let field = format!("linux.netDevices {name}");
+        if !own {
+            return Err(Error::invalid(field, "the container shares the host's network namespace"));
+        }
+        let inside = device.name.as_ref().filter(|name| !name.is_empty()).unwrap_or(name);
+        // The kernel's dev_valid_name.
+        let valid = |name: &str| {
+            let odd = |c: char| c == '/' || c == ':' || c.is_ascii_whitespace() || c == '\0' || c == '%';
+            (1..16).contains(&name.len()) && name != "." && name != ".." && !name.contains(odd)
+        };
+        if !valid(name) || !valid(inside) {
+            return Err(Error::invalid(field, format_args!("{inside:?} cannot be a name")));
+        }
+        if body.interfaces.iter().any(|known| known.inside == *inside) {
+            return Err(Error::invalid(field, format_args!("{inside:?} is the name of two")));
+        }
+        body.interfaces.push(Interface { name: name.clone(), inside: inside.clone() });
+    }
+    Ok(())
 }
 
 fn time(linux: &spec::Linux, listed: u64, body: &mut Body) -> Result<(), Error> {
@@ -183,6 +218,25 @@ mod tests {
         assert_eq!(order, [new::TIME, new::MOUNT, new::USER]);
         assert!(body.in_userns && body.user.is_none());
         assert_eq!(body.namespaces, new::PID);
+    }
+
+    #[test]
+    fn interfaces_need_a_place_and_a_name() {
+        let moved = |names: &[(&str, &str)], new: u64| {
+            let mut linux = Linux::default();
+            for (outside, inside) in names {
+                let name = (!inside.is_empty()).then(|| (*inside).to_owned());
+                linux.net_devices.insert((*outside).to_owned(), spec::NetDevice { name });
+            }
+            let mut body = Body { namespaces: new, ..Body::default() };
+            interfaces(&linux, &Options::default(), &mut body).map(|()| body.interfaces)
+        };
+        let found = moved(&[("a", ""), ("b", "eth0")], new::NET).unwrap();
+        assert_eq!(found.iter().map(|i| i.inside.as_str()).collect::<Vec<_>>(), ["a", "eth0"]);
+        assert!(moved(&[("a", "")], 0).is_err());
+        assert!(moved(&[("a", "x"), ("b", "x")], new::NET).is_err());
+        assert!(moved(&[("a", "a/b")], new::NET).is_err());
+        assert!(moved(&[("a", "0123456789abcdef")], new::NET).is_err());
     }
 
     #[test]

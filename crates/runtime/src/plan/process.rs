@@ -56,9 +56,9 @@ pub(super) fn compile(
     let available = if place.in_userns { caps::ALL } else { host.bounding };
     capabilities(process.capabilities.as_ref(), available, &mut program, warnings);
     scheduling::of_process(process, place.exec, &mut program)?;
-    scheduling::of_container(linux, &mut program, warnings)?;
+    scheduling::of_container(linux, &mut program)?;
     program.selinux = selinux(process, host)?;
-    if let Some(value) = process.oom_score_adj.filter(|&v| v != 0) {
+    if let Some(value) = process.oom_score_adj {
         if !(-1000..=1000).contains(&value) {
             return Err(Error::invalid("process.oomScoreAdj", "must be between -1000 and 1000"));
         }

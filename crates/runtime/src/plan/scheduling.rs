@@ -17,18 +17,13 @@ pub(super) fn of_process(process: &spec::Process, exec: bool, program: &mut Prog
 }
 
 /// What every process of the container has.
-pub(super) fn of_container(
-    linux: &spec::Linux,
-    program: &mut Program,
-    warnings: &mut Vec<String>,
-) -> Result<(), Error> {
+pub(super) fn of_container(linux: &spec::Linux, program: &mut Program) -> Result<(), Error> {
     const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
     program.memory_policy = linux.memory_policy.as_ref().map(memory).transpose()?;
     let Some(wanted) = &linux.personality else { return Ok(()) };
     program.personality = Some(named("linux.personality.domain", &DOMAINS, &wanted.domain)?);
-    if !wanted.flags.is_empty() {
-        warnings
-            .push(format!("linux.personality.flags: none is defined; left out: {}", wanted.flags.join(", ")));
+    if let Some(flag) = wanted.flags.first() {
+        return Err(Error::invalid("linux.personality.flags", format_args!("{flag:?}: none is defined")));
     }
     Ok(())
 }
@@ -174,11 +169,13 @@ mod tests {
         let flags = vec!["MPOL_F_STATIC_NODES".to_owned()];
         let policy = spec::MemoryPolicy { mode: "MPOL_BIND".to_owned(), nodes: "0".to_owned(), flags };
         assert_eq!(memory(&policy).unwrap(), MemoryPolicy { mode: 0x8002, nodes: vec![1] });
-        let mut linux = spec::Linux::default();
+        let wanted = Some(spec::Personality { domain: "LINUX32".to_owned(), flags: Vec::new() });
+        let mut linux = spec::Linux { personality: wanted, ..Default::default() };
+        let mut program = Program::default();
+        of_container(&linux, &mut program).unwrap();
+        assert_eq!(program.personality, Some(8));
         let flags = vec!["X".to_owned()];
         linux.personality = Some(spec::Personality { domain: "LINUX32".to_owned(), flags });
-        let (mut program, mut warnings) = (Program::default(), Vec::new());
-        of_container(&linux, &mut program, &mut warnings).unwrap();
-        assert_eq!((program.personality, warnings.len()), (Some(8), 1));
+        assert!(of_container(&linux, &mut program).is_err());
     }
 }

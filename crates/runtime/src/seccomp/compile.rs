@@ -13,6 +13,30 @@ const JGT: u16 = 0x25;
 const JGE: u16 = 0x35;
 const RET: u16 = 0x06;
 
+/// Architectures of the specification that an x86 processor does not run, behind `SCMP_ARCH_`.
+const FOREIGN: [&str; 20] = [
+    "ARM",
+    "AARCH64",
+    "MIPS",
+    "MIPS64",
+    "MIPS64N32",
+    "MIPSEL",
+    "MIPSEL64",
+    "MIPSEL64N32",
+    "PPC",
+    "PPC64",
+    "PPC64LE",
+    "S390",
+    "S390X",
+    "PARISC",
+    "PARISC64",
+    "RISCV64",
+    "LOONGARCH64",
+    "M68K",
+    "SH",
+    "SHEB",
+];
+
 /// Offsets in `struct seccomp_data`.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
@@ -30,6 +54,9 @@ fn op(code: u16, jt: u8, jf: u8, k: u32) -> u64 {
 /// The whole filter.
 pub(super) fn filter(seccomp: &spec::Seccomp) -> Result<Vec<u64>, Error> {
     let default = action(&seccomp.default_action, seccomp.default_errno_ret)?;
+    if seccomp.syscalls.iter().any(|rule| rule.names.is_empty()) {
+        return Err(invalid("a rule without names"));
+    }
     let mut machines = Vec::new();
     for name in &seccomp.architectures {
         machines.push(match name.as_str() {
@@ -37,7 +64,7 @@ pub(super) fn filter(seccomp: &spec::Seccomp) -> Result<Vec<u64>, Error> {
             "SCMP_ARCH_X86" => Machine::X86,
             "SCMP_ARCH_X32" => Machine::X32,
             // A profile lists all architectures it knows; those this processor cannot run need no rules.
-            other if other.starts_with("SCMP_ARCH_") => continue,
+            other if FOREIGN.iter().any(|name| other.strip_prefix("SCMP_ARCH_") == Some(name)) => continue,
             other => return Err(invalid(format_args!("unknown architecture {other:?}"))),
         });
     }

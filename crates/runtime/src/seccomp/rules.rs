@@ -70,6 +70,9 @@ pub(super) fn invalid(detail: impl std::fmt::Display) -> Error {
 
 /// SECCOMP_RET_* of an action's name.
 pub(super) fn action(name: &str, errno: Option<u32>) -> Result<u32, Error> {
+    if errno.is_some() && !matches!(name, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE") {
+        return Err(invalid(format_args!("{name:?} returns no error number")));
+    }
     Ok(match name {
         "SCMP_ACT_ALLOW" => 0x7fff_0000,
         "SCMP_ACT_LOG" => 0x7ffc_0000,

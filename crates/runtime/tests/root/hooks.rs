@@ -34,9 +34,9 @@ fn all_kinds() {
         start_container: vec![hook("/bin/probe", "/tmp/log", "0")],
         ..Default::default()
     });
-    let (process, read) = b.start().unwrap();
+    let (mut process, read) = b.start().unwrap();
     let pid = process.pid().as_raw_nonzero();
-    let inside = crate::fixture::finish(&process, read).out;
+    let inside = crate::fixture::finish(&mut process, read).out;
     let text = fs::read_to_string(&log).unwrap();
     let told: Vec<&str> = text.lines().collect();
     let rest = format!(
@@ -97,20 +97,29 @@ fn failed() {
 
 /// Programs of the host look for the container's files at `root.path`, in its mount namespace.
 fn in_place() {
-    let mut b = Box::new(&["probe", "hold"]);
-    b.options.rootfs = dhow_runtime::RootFs::Path;
-    let root = b.dir.join("lower");
-    b.spec.root.as_mut().unwrap().path = root.to_str().unwrap().to_owned();
-    let script = format!("grep -q ' {}/proc ' /proc/self/mountinfo && echo x >{0}/dev/seen", root.display());
-    let shell =
-        spec::Hook { path: "/bin/sh".to_owned(), args: words(&["sh", "-ec", &script]), ..Default::default() };
-    b.spec.hooks = Some(spec::Hooks { create_container: vec![shell], ..Default::default() });
-    let (process, _read) = b.start().unwrap();
-    let ended = b.exec(&process, |p| p.args = words(&["probe", "cat", "/dev/seen"])).unwrap();
-    assert_eq!(ended.out, "x\n");
-    assert!(!root.join("dev/seen").exists(), "the hook wrote outside");
-    end(&b, &process);
-    drop(process);
-    b.spec.hooks = None;
-    b.done();
+    for in_userns in [false, true] {
+        let mut b = Box::new(&["probe", "hold"]);
+        if in_userns {
+            crate::ids::map(&mut b);
+        }
+        b.options.rootfs = dhow_runtime::RootFs::Path;
+        let root = b.dir.join("lower");
+        b.spec.root.as_mut().unwrap().path = root.to_str().unwrap().to_owned();
+        let script =
+            format!("grep -q ' {}/proc ' /proc/self/mountinfo && echo x >{0}/dev/seen", root.display());
+        let shell = spec::Hook {
+            path: "/bin/sh".to_owned(),
+            args: words(&["sh", "-ec", &script]),
+            ..Default::default()
+        };
+        b.spec.hooks = Some(spec::Hooks { create_container: vec![shell], ..Default::default() });
+        let (process, _read) = b.start().unwrap();
+        let ended = b.exec(&process, |p| p.args = words(&["probe", "cat", "/dev/seen"])).unwrap();
+        assert_eq!(ended.out, "x\n");
+        assert!(!root.join("dev/seen").exists(), "the hook wrote outside");
+        end(&b, &process);
+        drop(process);
+        b.spec.hooks = None;
+        b.done();
+    }
 }

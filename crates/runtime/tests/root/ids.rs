@@ -40,7 +40,7 @@ fn mapped(args: &[&str]) -> Box {
     b
 }
 
-fn map(b: &mut Box) {
+pub(crate) fn map(b: &mut Box) {
     own(&b.dir.join("lower"));
     let linux = b.linux();
     linux.namespaces.push(spec::Namespace { kind: "user".to_owned(), path: None });
@@ -62,6 +62,9 @@ fn userns() {
     assert!(out.contains("/etc 40755 0:0 0\n"), "{out}");
     b.process().args = words(&["probe", "write", "/dev/null", "x"]);
     assert_eq!(b.run().unwrap().code, 0);
+    // Its pipes are its own.
+    b.process().args = words(&["probe", "write", "/dev/stdout", "again"]);
+    assert_eq!(b.run().unwrap().out, "again");
     // What root makes is the mapped user's outside.
     b.process().args = words(&["probe", "make", "/made"]);
     assert_eq!(b.run().unwrap().code, 0);
@@ -273,7 +276,7 @@ fn joined_mounts() {
     let mut process = create(&b.plan().unwrap(), None, stdio).unwrap();
     process.go().unwrap();
     drop(write);
-    assert_eq!(finish(&process, read).out, "here\n");
+    assert_eq!(finish(&mut process, read).out, "here\n");
     let root = format!("/proc/{}/root/etc/hostname", holder.id());
     assert!(fs::exists(&root).unwrap(), "the holder lost its root");
     dhow_runtime::remove_cgroups(b.plan().unwrap().cgroup_dirs()).unwrap();

@@ -81,7 +81,7 @@ fn every_limit() {
     for (v1_file, v2_file, expected) in [
         ("memory.limit_in_bytes", "memory.max", "67108864".to_owned()),
         ("memory.soft_limit_in_bytes", "memory.low", "33554432".to_owned()),
-        ("cpu.shares", "cpu.weight", of("2048", "170")),
+        ("cpu.shares", "cpu.weight", of("2048", "174")),
         ("cpu.cfs_quota_us", "cpu.max", of("50000", "50000 100000")),
         ("cpu.cfs_burst_us", "cpu.max.burst", "1000".to_owned()),
         ("cpuset.cpus", "cpuset.cpus", "0".to_owned()),

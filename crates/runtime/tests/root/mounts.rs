@@ -14,6 +14,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_tmpcopyup", copy_up),
     ("root_remount", remount),
     ("root_devices_of_all_kinds", devices),
+    ("root_devices_without_mknod", without_mknod),
     ("root_no_pivot", no_pivot),
     ("root_paths_relative_to_the_bundle", bundle),
     ("root_refusals_are_sentences", refusals),
@@ -61,12 +62,19 @@ fn options() {
     let words =
         ["ro", "nosuid", "nodev", "noexec", "sync", "dirsync", "strictatime", "nodiratime", "size=4k"];
     b.spec.mounts.push(mount("/data", "tmpfs", "tmpfs", &words));
-    b.spec.mounts.push(mount("/lazy", "tmpfs", "tmpfs", &["lazytime", "relatime", "loud", "defaults"]));
+    b.spec.mounts.push(mount(
+        "/lazy",
+        "tmpfs",
+        "tmpfs",
+        &["lazytime", "relatime", "loud", "silent", "defaults"],
+    ));
+    b.spec.mounts.push(mount("from/root", "tmpfs", "tmpfs", &[]));
     let out = b.run().unwrap().out;
     let line = out.lines().find(|l| l.contains(" /data ")).unwrap();
     for word in ["ro,nosuid,nodev,noexec", "nodiratime", "sync", "dirsync", "size=4k"] {
         assert!(line.contains(word), "{word}: {line}");
     }
+    assert!(out.contains(" /from/root ") && b.plan().unwrap().warnings().join("").contains("from/root"));
     assert!(out.lines().find(|l| l.contains(" /lazy ")).unwrap().contains("lazytime"), "{out}");
     b.done();
 }
@@ -146,6 +154,33 @@ fn devices() {
     b.done();
 }
 
+fn without_mknod() {
+    use rustix::thread::{
+        CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities,
+    };
+    let mut b = Box::new(&["probe", "stat", "/dev/null"]);
+    remove_capability_from_bounding_set(CapabilitySet::MKNOD).unwrap();
+    let mut sets = capabilities(None).unwrap();
+    sets.effective.remove(CapabilitySet::MKNOD);
+    sets.permitted.remove(CapabilitySet::MKNOD);
+    set_capabilities(None, sets).unwrap();
+    b.host = dhow_runtime::Host::observe().unwrap();
+    assert_eq!(b.run().unwrap().out, "/dev/null 20666 0:0 103\n");
+    b.process().args = words(&["probe", "write", "/dev/null", "x"]);
+    assert_eq!(b.run().unwrap().code, 0);
+    // Nothing but what was asked for takes its place.
+    b.linux().devices = vec![spec::Device {
+        kind: "c".into(),
+        path: "/dev/null".into(),
+        major: 1,
+        minor: 5,
+        ..Default::default()
+    }];
+    let error = b.run().err().unwrap();
+    assert_eq!((error.step.as_str(), error.object.as_str(), error.errno), ("mknod", "/dev/null", 1));
+    b.done();
+}
+
 fn no_pivot() {
     let mut b = Box::new(&["probe", "cat", "/proc/self/mountinfo", "/etc/plain"]);
     b.options.no_pivot = true;
@@ -186,6 +221,9 @@ fn refusals() {
     };
     refused("linux.intelRdt: is not supported", |b| b.linux().intel_rdt = Some(spec::IntelRdt::default()));
     refused("only 1.x is known", |b| b.spec.oci_version = "2.0.0".to_owned());
+    refused("only 1.x is known", |b| b.spec.oci_version.clear());
+    refused("must be absolute", |b| b.linux().masked_paths.push("proc/keys".to_owned()));
+    refused("must be absolute", |b| b.linux().readonly_paths.push("proc/sys".to_owned()));
     refused("no SELinux", |b| b.process().selinux_label = Some("system_u:x".to_owned()));
     refused("no SELinux", |b| b.linux().mount_label = Some("system_u:x".to_owned()));
     refused("listed twice", |b| {

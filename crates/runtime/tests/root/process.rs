@@ -12,6 +12,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("root_unknown_capabilities", unknown_capabilities),
     ("root_console_size_of_the_specification", console_size),
     ("root_umask_and_domain", umask_and_domain),
+    ("root_network_devices", network_devices),
 ];
 
 fn scheduling() {
@@ -118,11 +119,12 @@ fn console_size() {
 fn umask_and_domain() {
     let mut b = Box::new(&["probe", "cat", "/proc/self/status", "/proc/sys/kernel/domainname"]);
     b.process().user.umask = Some(0o77);
+    b.process().user.additional_gids = (1000..2000).collect();
     b.spec.domainname = Some("first".to_owned());
     b.linux().sysctl.insert("kernel.domainname".to_owned(), "second".to_owned());
     b.linux().sysctl.insert("net/ipv4/ip_default_ttl".to_owned(), "77".to_owned());
     let out = b.run().unwrap().out;
-    assert!(out.contains("Umask:\t0077\n"), "{out}");
+    assert!(out.contains("Umask:\t0077\n") && out.contains(" 1998 1999 \n"), "{out}");
     // The specification's own field has the last word.
     assert!(out.ends_with("first\n"), "{out}");
     b.spec.domainname = None;
@@ -137,4 +139,59 @@ fn umask_and_domain() {
         b.linux().sysctl.remove(key);
     }
     b.done();
+}
+
+fn network_devices() {
+    use dhow_sys::netlink::{Family, Socket, route};
+    // A network of this test's own is "the host".
+    dhow_sys::netns::unshare().unwrap();
+    let here = dhow_sys::netns::current().unwrap();
+    let mut socket = Socket::open(Family::Route).unwrap();
+    let veth = |name, peer| {
+        let namespace = rustix::fd::AsFd::as_fd(&here);
+        let mac = [2, 0, 0, 0, 0, 7];
+        route::add_veth(&route::Veth {
+            name,
+            peer,
+            bridge: 0,
+            mtu: 1400,
+            namespace,
+            mac,
+            isolated: false,
+            hairpin: false,
+        })
+    };
+    for in_userns in [false, true] {
+        socket.request(&veth("out0", "out1")).unwrap();
+        let index = route::link(&mut socket, "out1").unwrap().index;
+        socket.request(&route::add_address(index, "10.9.8.7".parse().unwrap(), 24)).unwrap();
+        socket.request(&route::set_up(index)).unwrap();
+        let mut b = Box::new(&["probe", "cat", "/proc/net/dev", "/proc/net/fib_trie", "/proc/net/route"]);
+        if in_userns {
+            crate::ids::map(&mut b);
+        }
+        let device = spec::NetDevice { name: Some("eth9".to_owned()) };
+        b.linux().net_devices.insert("out1".to_owned(), device);
+        // A setting of the interface is made when it is there.
+        b.linux().sysctl.insert("net.ipv4.conf.eth9.forwarding".to_owned(), "1".to_owned());
+        let out = b.run().unwrap().out;
+        assert!(out.contains("eth9:") && !out.contains("out1"), "{out}");
+        assert!(out.contains("|-- 10.9.8.7\n"), "{out}");
+        // The route is there because it is up.
+        assert!(out.contains("eth9\t0008090A"), "{out}");
+        b.linux().net_devices.clear();
+        b.linux().net_devices.insert("nothing".to_owned(), spec::NetDevice::default());
+        b.linux().sysctl.remove("net.ipv4.conf.eth9.forwarding");
+        let error = b.run().err().unwrap();
+        assert_eq!(
+            (error.step.as_str(), error.object.as_str(), error.errno),
+            ("move network device", "nothing", 19)
+        );
+        b.done();
+        // The other end went with the container's namespace.
+        let begun = std::time::Instant::now();
+        while route::link(&mut socket, "out0").is_ok() && begun.elapsed().as_secs() < 10 {
+            std::thread::yield_now();
+        }
+    }
 }

@@ -149,6 +149,15 @@ pub fn set_up(index: u32) -> Message {
     Message::new(NEWLINK, ACK, &ifinfomsg(index, IFF_UP, IFF_UP))
 }
 
+/// Moves a link to another network namespace, under this name there. It is down afterwards, and without its addresses.
+#[must_use]
+pub fn move_link(index: u32, namespace: BorrowedFd<'_>, name: &str) -> Message {
+    let mut message = Message::new(NEWLINK, ACK, &ifinfomsg(index, 0, 0));
+    message.put_str(IFLA_IFNAME, name);
+    message.put_u32(IFLA_NET_NS_FD, u32::try_from(namespace.as_raw_fd()).unwrap_or(u32::MAX));
+    message
+}
+
 /// Deletes a link. Slow (16 ms): prefer to drop its namespace.
 #[must_use]
 pub fn delete_link(name: &str) -> Message {

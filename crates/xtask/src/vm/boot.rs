@@ -1,6 +1,6 @@
 //! Running the machine: its console is printed as it comes, and its last line tells how the tests ended.
 
-use super::disk::Disk;
+use super::{Wanted, disk::Disk};
 use crate::shell::{say, step};
 use anyhow::{Context as _, bail};
 use std::{
@@ -18,17 +18,17 @@ const FIRST_WORD: Duration = Duration::from_secs(20);
 const VERDICT: &str = "dhow-vm: ";
 
 /// Boots and runs the tests; an error if one failed or the machine died.
-pub(super) fn run(disk: &Disk, freight: &Path, systemd: bool) -> anyhow::Result<()> {
+pub(super) fn run(disk: &Disk, freight: &Path, wanted: &Wanted<'_>) -> anyhow::Result<()> {
     // /dev/kvm may be there and not work: nested, half supported
     if Path::new("/dev/kvm").exists() {
         if let Some(verdict) =
-            step("booting with KVM", || Machine::start("kvm", disk, freight, systemd)?.watch())?
+            step("booting with KVM", || Machine::start("kvm", disk, freight, wanted)?.watch())?
         {
             return judge(&verdict);
         }
         say("   KVM does not work here: emulating");
     }
-    let verdict = step("booting", || Machine::start("tcg,thread=multi", disk, freight, systemd)?.watch())?;
+    let verdict = step("booting", || Machine::start("tcg,thread=multi", disk, freight, wanted)?.watch())?;
     judge(&verdict.context("qemu said nothing: it cannot boot the machine here")?)
 }
 
@@ -43,7 +43,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(accelerator: &str, disk: &Disk, freight: &Path, systemd: bool) -> anyhow::Result<Self> {
+    fn start(accelerator: &str, disk: &Disk, freight: &Path, wanted: &Wanted<'_>) -> anyhow::Result<Self> {
         let drive = |id: &str, path: &Path, more: &str| {
             let path = path.display();
             [
@@ -53,7 +53,13 @@ impl Machine {
                 format!("nvme,drive={id},serial={id}"),
             ]
         };
-        let first = if systemd { "systemd" } else { "tests" };
+        let first = match (wanted.systemd, wanted.v1) {
+            (_, true) => {
+                "systemd systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0"
+            }
+            (true, false) => "systemd",
+            _ => "tests",
+        };
         // setpriv: qemu dies with us, also when we are killed
         let mut qemu = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", accelerator])

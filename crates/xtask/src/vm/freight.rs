@@ -109,5 +109,12 @@ fn list(tests: &[Test]) -> String {
 
 fn environment(wanted: &Wanted<'_>) -> String {
     let arguments = wanted.arguments.join(" ");
-    format!("export REQUIRE_ROOT=1 REQUIRE_V2=1 DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
+    let mut required = String::from("REQUIRE_ROOT=1");
+    if wanted.systemd {
+        required += " REQUIRE_SYSTEMD=1";
+    }
+    if !wanted.v1 {
+        required += " REQUIRE_V2=1";
+    }
+    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
 }

@@ -1,5 +1,16 @@
 #!/bin/sh
 # What runs in the machine, as its first process or as a service of systemd: every line of /dhow-tests ("folder program"), then the verdict.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+if [ $$ = 1 ] && grep -q dhow=systemd /proc/cmdline; then
+    echo "== systemd"
+    # it mounts the cgroups that it wants
+    umount /sys/fs/cgroup
+    printf '[Service]\nType=oneshot\nExecStart=/dhow-guest\nStandardOutput=file:/dev/console\nStandardError=inherit\n' \
+        >/etc/systemd/system/dhow-tests.service
+    # it would empty /tmp, where the tests may be
+    ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-setup.service
+    exec /lib/systemd/systemd --unit=dhow-tests.service --show-status=no
+fi
 modprobe -a overlay veth bridge nf_tables nft_chain_nat nft_ct nft_masq nft_fib_inet tun dummy loop
 ip link set lo up
 hostname dhow-vm

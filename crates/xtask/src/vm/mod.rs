@@ -32,14 +32,18 @@ struct Wanted<'a> {
     arguments: Vec<&'a str>,
     /// Whether systemd is to be the first process.
     systemd: bool,
+    /// Whether systemd mounts cgroup v1 (with the unified hierarchy beside, without controllers), as before Debian 11.
+    v1: bool,
 }
 
 impl<'a> Wanted<'a> {
     fn parse(words: &[&'a str]) -> Self {
-        let mut wanted = Self { crates: Vec::new(), arguments: Vec::new(), systemd: false };
+        let mut wanted = Self { crates: Vec::new(), arguments: Vec::new(), systemd: false, v1: false };
         for &word in words {
             if word == "--systemd" {
                 wanted.systemd = true;
+            } else if word == "--v1" {
+                (wanted.systemd, wanted.v1) = (true, true);
             } else if shell::root().join("crates").join(word).is_dir() {
                 wanted.crates.push(word);
             } else {
@@ -65,5 +69,5 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     let wanted = Wanted::parse(words);
     let disk = disk::make()?;
     let freight = freight::load(&wanted)?;
-    boot::run(&disk, &freight, wanted.systemd)
+    boot::run(&disk, &freight, &wanted)
 }

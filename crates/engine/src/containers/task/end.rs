@@ -36,7 +36,7 @@ impl Running {
             keeper.standing.restart_count += 1;
         }
         keeper.set_status(if again.is_some() { Status::Restarting } else { Status::Exited });
-        if exit.oom {
+        if exit.oom && !self.struck {
             keeper.event("oom", []);
         }
         let (code, seconds) = (exit.code.to_string(), ran.as_secs().to_string());
@@ -74,7 +74,7 @@ impl Running {
         if self.stopped.send(true).is_err() {
             tracing::debug!(id = keeper.id(), "nobody follows this container");
         }
-        self.probing = None;
+        (self.probing, self.oom) = (None, None);
         keeper.handle.set_live(None);
         let standing = &mut keeper.standing;
         standing.pid = 0;

@@ -6,6 +6,7 @@ use super::{
     failure::start_error,
     keeper::Keeper,
     network::{self, Mode, Sandbox, Wiring, mode},
+    oom,
     prepare::{self, Prepared},
 };
 use crate::{
@@ -149,6 +150,7 @@ async fn create(
             size: spec.host.console_size,
         },
         log: prepared.log.clone(),
+        outside: prepared.outside.clone(),
     };
     let fds: Vec<_> = sandbox.fd().into_iter().collect();
     let created = async {
@@ -287,6 +289,7 @@ fn running(
         netns,
         oci: Arc::new(prepared.oci),
         cgroups: prepared.cgroups.clone(),
+        outside: prepared.outside.is_some(),
         stopped: receiver,
     });
     keeper.runs += 1;
@@ -302,6 +305,7 @@ fn running(
     standing.endpoints = wiring.endpoints;
     standing.ports = wiring.ports;
     standing.cgroups = prepared.cgroups;
+    standing.outside = prepared.outside.is_some();
     keeper.handle.set_live(Some(live.clone()));
     keeper.set_status(Status::Running);
     let probing = health::watch(keeper, &live);
@@ -310,5 +314,6 @@ fn running(
         let attributes = [("container", keeper.id()), ("name", name.as_str()), ("type", kind)];
         keeper.shared.events.note("network", "connect", &endpoint.network, attributes);
     }
-    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing)))
+    let oom = oom::watch(keeper, &live);
+    Ok(Box::new(Running::new(live, shim.notices, stopped, Instant::now(), delay, probing, oom)))
 }

@@ -7,6 +7,7 @@ mod idle;
 mod keeper;
 mod launch;
 mod network;
+mod oom;
 mod prepare;
 mod running;
 
@@ -54,6 +55,10 @@ pub(crate) enum Command {
         new: String,
         answer: Answer<()>,
     },
+    Unlink {
+        alias: String,
+        answer: Answer<()>,
+    },
     Update {
         resources: Option<Box<Resources>>,
         restart: Option<Restart>,
@@ -76,6 +81,10 @@ pub(crate) enum Command {
     Disconnect {
         network: String,
         answer: Answer<()>,
+    },
+    /// The kernel's OOM killer struck in this run.
+    OutOfMemory {
+        run: u64,
     },
     /// A health probe of this run ended.
     Probed {
