@@ -344,7 +344,8 @@ async fn execute(
         let spawn = move || shared.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e));
         blocking::run(spawn).await?
     };
-    let (link, mut notices) = Link::new(client, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
+    let (link, mut notices) =
+        Link::new(client, dir.clone(), Some(child)).map_err(|e| io("talk to", "a shim", e))?;
     let ran = tokio::select! {
         biased;
         ran = conduct(&link, &mut notices, made, output) => ran,

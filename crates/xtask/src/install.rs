@@ -24,6 +24,7 @@ pub(crate) const TEST: &[Need] = &[
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),
+    ("strace", "strace"),
     ("runc", "runc"),
 ];
 /// To count system calls.

@@ -108,8 +108,9 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
 /// A shim of its own, in a fresh folder; and while its program is being loaded, the plan.
 async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Result<Prepared>)> {
     let (below, record) = (shared.clone(), record.clone());
+    let folder = shared.shim_dir(&record.id);
+    let dir = folder.clone();
     let (client, child, prepared) = blocking::run(move || {
-        let dir = below.shim_dir(&record.id);
         if let Err(failure) = std::fs::remove_dir_all(&dir)
             && failure.kind() != std::io::ErrorKind::NotFound
         {
@@ -120,7 +121,7 @@ async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Resu
         Ok((client, child, prepare::prepare(&below, &record)))
     })
     .await?;
-    let (link, notices) = Link::new(client, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
+    let (link, notices) = Link::new(client, folder, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
     Ok((Shim { link, notices }, prepared))
 }
 

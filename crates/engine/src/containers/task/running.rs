@@ -243,15 +243,16 @@ impl Running {
         let own = if spec.stop_signal.is_empty() { Ok(15) } else { signals::parse(&spec.stop_signal) };
         let signal = signal.or(own.ok()).unwrap_or(15);
         let seconds = timeout.or(spec.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+        self.stopping.get_or_insert_default().by_user = true;
+        self.signal(keeper, signal).await;
+        // from when the signal arrived: its shim may have had to be woken first
         let kill_at = u64::try_from(seconds).ok().map(|s| Instant::now() + Duration::from_secs(s));
         let stopping = self.stopping.get_or_insert_default();
-        stopping.by_user = true;
         // several stops: the earliest end wins
         stopping.kill_at = match (stopping.kill_at, kill_at) {
             (Some(old), Some(new)) => Some(old.min(new)),
             (old, new) => new.or(old),
         };
-        self.signal(keeper, signal).await;
     }
 
     async fn kill(&mut self, keeper: &mut Keeper, signal: i32) -> Result<()> {
