@@ -5,20 +5,24 @@
 mod suite {
     mod bad_input;
     mod build;
+    mod cgroups;
     mod compose;
     mod docker_cli;
     mod examples;
+    mod exec;
     mod faults;
     mod files;
     mod held;
     mod hostile;
     mod images;
+    mod leaks;
     mod lifecycle;
     mod limits;
     mod logs;
     mod network;
     mod registry;
     mod run;
+    mod runtimes;
     mod side_by_side;
     mod survival;
     mod volumes;

@@ -4,19 +4,26 @@
 use dhow_runtime::Error as Refusal;
 use dhow_shim::{Client, Event, Exit, Request, Target};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::process::Signal;
 use std::{
     collections::HashMap,
     io,
+    path::PathBuf,
     process::Child,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::unix::AsyncFd,
     sync::{mpsc, oneshot},
+    time::timeout,
 };
+
+/// A shim answers within milliseconds; one that says nothing for so long has been stopped (SIGSTOP), or the machine stands still.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a shim says by itself.
 #[derive(Debug)]
@@ -44,6 +51,8 @@ impl AsRawFd for Polled {
 #[derive(Debug)]
 pub(crate) struct Link {
     client: AsyncFd<Polled>,
+    /// Its folder, by which its process is found.
+    dir: PathBuf,
     next: AtomicU32,
     open: Mutex<Open>,
     /// The shim, until somebody reaps it.
@@ -59,9 +68,10 @@ struct Open {
 }
 
 impl Link {
-    /// Takes the connection over. `child` is reaped when the shim has gone.
+    /// Takes the connection to the shim in `dir` over. `child` is reaped when the shim has gone.
     pub(crate) fn new(
         client: Client,
+        dir: PathBuf,
         child: Option<Child>,
     ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>)> {
         #[expect(
@@ -71,6 +81,7 @@ impl Link {
         let client = AsyncFd::new(Polled(client))?;
         let link = Arc::new(Self {
             client,
+            dir,
             next: AtomicU32::new(1),
             open: Mutex::default(),
             child: Mutex::new(child),
@@ -87,7 +98,20 @@ impl Link {
 
     /// Sends a request and waits for its answer: the pid for `Create`, `Go` and `Exec`, else 0.
     pub(crate) async fn call(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<i32, Refusal> {
-        self.ask(request, fds).await?.answer().await
+        let Asked(mut answer) = self.ask(request, fds).await?;
+        if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        self.prod(Signal::CONT).await;
+        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
+        if ends && let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        // its container dies with it
+        if ends {
+            self.prod(Signal::KILL).await;
+        }
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Sends a request: the shim does one after the other, and others may be sent before it has answered.
@@ -111,6 +135,30 @@ impl Link {
             });
         }
         Ok(Asked(answer))
+    }
+
+    /// The first notice, which is `Hello`.
+    pub(crate) async fn hello(&self, notices: &mut mpsc::UnboundedReceiver<Notice>) -> Option<Notice> {
+        if let Ok(notice) = timeout(PATIENCE, notices.recv()).await {
+            return notice;
+        }
+        self.prod(Signal::CONT).await;
+        notices.recv().await
+    }
+
+    /// Signals the shim itself, which says nothing.
+    async fn prod(&self, signal: Signal) {
+        tracing::warn!(shim = %self.dir.display(), ?signal, "a shim does not answer");
+        let dir = self.dir.clone();
+        let found = crate::blocking::run(move || {
+            dhow_shim::signal_shim(&dir, signal)
+                .map_err(|e| crate::error::io("signal the shim in", dir.display(), e))
+        });
+        match found.await {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(shim = %self.dir.display(), "it has gone meanwhile"),
+            Err(failure) => tracing::error!(%failure, "a shim that does not answer is left alone"),
+        }
     }
 
     /// Registers for the end of an exec; call it before the exec is started. Fails when the shim goes.

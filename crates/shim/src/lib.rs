@@ -13,6 +13,7 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod launcher;
+mod process;
 pub mod program;
 mod protocol;
 mod socket;
@@ -20,4 +21,5 @@ mod socket;
 pub use client::{Client, attach_pair};
 pub use exit::read_exit;
 pub use launcher::Launcher;
-pub use protocol::{Event, Exit, LogConfig, Request, StdioConfig, Target};
+pub use process::signal_shim;
+pub use protocol::{Event, Exit, LogConfig, Outside, Request, StdioConfig, Target};

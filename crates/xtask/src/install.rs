@@ -19,9 +19,12 @@ pub(crate) const TEST: &[Need] = &[
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("runc", "runc"),
+    ("crun", "crun"),
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),
+    ("strace", "strace"),
     ("runc", "runc"),
 ];
 /// To count system calls.

@@ -471,3 +471,53 @@ fn root_late_probes_leave_no_process() {
     assert!(!seen.is_empty());
     daemon.finish();
 }
+
+/// Somebody has stopped a shim (SIGSTOP): it is woken when it is needed, and what was asked for happens.
+#[test]
+fn root_a_stopped_shim_is_woken() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let commands: &[&[&str]] = &[
+        &["exec", "xx", "true"],
+        &["kill", "-s", "HUP", "xx"],
+        &["stop", "-t", "1", "xx"],
+        &["rm", "-f", "xx"],
+    ];
+    for args in commands.iter().copied().map(Some).chain([None]) {
+        daemon
+            .dhow(&[
+                "run",
+                "-d",
+                "--name",
+                "xx",
+                "busybox",
+                "sh",
+                "-c",
+                "trap 'exit 7' TERM; sleep 1000 & wait",
+            ])
+            .ok();
+        let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "xx"]).ok().to_owned();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+        assert!(std::process::Command::new("kill").args(["-STOP", &shim]).status().unwrap().success());
+        let began = Instant::now();
+        match args {
+            Some(args) => drop(daemon.dhow(args).ok()),
+            // the next daemon has to adopt it
+            None => {
+                daemon.kill();
+                daemon.restart();
+                assert_eq!(daemon.dhow(&["exec", "xx", "echo", "here"]).ok(), "here");
+            }
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{args:?} took {:?}", began.elapsed());
+        if args.is_some_and(|args| args[0] == "stop") {
+            let code = daemon.dhow(&["inspect", "-f", "{{.State.ExitCode}}", "xx"]);
+            assert_eq!(code.ok(), "7", "its own exit code");
+        }
+        drop(daemon.dhow(&["rm", "-f", "xx"]));
+    }
+    daemon.finish();
+}

@@ -133,3 +133,22 @@ fn an_engine_that_hangs_up_in_the_middle_of_an_upload_is_no_success() {
     assert_eq!(load.status.code(), Some(1), "{load:?}");
     assert!(!load.stderr.is_empty());
 }
+
+/// The engine takes as many descriptors as it may; containers get the limit that it was started with.
+#[test]
+fn root_the_engine_raises_its_own_limit_of_open_files_only() {
+    if !is_root() {
+        return;
+    }
+    let files = |pid: &str| -> Vec<String> {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect()
+    };
+    let daemon = Daemon::start();
+    let (given, own) = (files("self"), files(&daemon.pid().to_string()));
+    assert_eq!(own, [given[1].clone(), given[1].clone()]);
+    let inside = daemon.dhow(&["run", "--rm", "busybox", "sh", "-c", "ulimit -Sn; ulimit -Hn"]);
+    assert_eq!(inside.ok().lines().collect::<Vec<_>>(), given);
+    daemon.finish();
+}

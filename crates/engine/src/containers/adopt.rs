@@ -111,9 +111,9 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
         return (keeper, State::Idle(task::Idle), mailbox);
     }
     if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, None)
+        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
     {
-        match notices.recv().await {
+        match link.hello(&mut notices).await {
             Some(Notice::Hello { pid: Some(pid), running: true, exit: None, execs }) => {
                 let state = match observe(&keeper, pid).await {
                     Ok(seen) => adopt(&mut keeper, (link, notices), pid, execs, seen),
@@ -217,8 +217,8 @@ fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, s
     }
     let (stopped, receiver) = watch::channel(false);
     let Seen { oci, cgroups, netns } = seen;
-    let live =
-        Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
+    let (oci, outside) = (Arc::new(oci), keeper.standing.outside);
+    let live = Arc::new(Live { link, pid, netns, oci, cgroups: cgroups.clone(), outside, stopped: receiver });
     keeper.standing.pid = pid;
     keeper.standing.cgroups = cgroups;
     keeper.standing.starting = false;
@@ -339,7 +339,7 @@ async fn sweep(shared: &Arc<Shared>, known: &HashSet<String>) {
 /// Ends whatever shim lives in a folder, and removes the folder.
 async fn dismiss_at(dir: std::path::PathBuf) {
     if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, None)
+        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
     {
         task::dismiss(&link, &mut notices, dir).await;
     } else if let Err(failure) = blocking::run(move || remove_dir(&dir)).await {

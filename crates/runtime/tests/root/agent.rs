@@ -76,7 +76,7 @@ fn listener() {
         b.process().no_new_privileges = no_new_privileges;
         b.spec.annotations.insert("key".to_owned(), "value".to_owned());
         b.linux().seccomp = Some(profile(&path));
-        let (process, read) = start(&b);
+        let (mut process, read) = start(&b);
         let (state, fd) = receive(&agent.accept().unwrap().0);
         let pid = process.pid().as_raw_nonzero().get();
         let wanted = serde_json::json!({
@@ -86,7 +86,7 @@ fn listener() {
         });
         assert_eq!(state, wanted);
         a_call_waits(fd);
-        let ended = finish(&process, read);
+        let ended = finish(&mut process, read);
         assert!(ended.out.starts_with("mount 38\n"), "{}", ended.out);
         dhow_runtime::remove_cgroups(b.plan().unwrap().cgroup_dirs()).unwrap();
         drop(process);
@@ -119,7 +119,7 @@ fn listener_of_an_exec() {
         ((number(&second), number(&process)), Some("running"))
     );
     a_call_waits(fd);
-    assert!(finish(&second, read).out.starts_with("mount 38\n"));
+    assert!(finish(&mut second, read).out.starts_with("mount 38\n"));
     end(&b, &process);
     drop(process);
     b.done();

@@ -1,6 +1,9 @@
 //! The machine's root disk: a small Debian with what tests call, and a kernel beside it.
 
-use crate::shell::{command, run, step, target};
+use crate::{
+    install,
+    shell::{command, run, step, target},
+};
 use anyhow::Context as _;
 use std::{
     fs,
@@ -8,21 +11,8 @@ use std::{
 };
 
 const SUITE: &str = "bookworm";
-const PACKAGES: &[&str] = &[
-    "busybox-static",
-    "nftables",
-    "iproute2",
-    "curl",
-    "kmod",
-    "procps",
-    "systemd-sysv",
-    "dbus",
-    "skopeo",
-    "docker-registry",
-    "docker.io",
-    "runc",
-    "crun",
-];
+/// Beside what the tests install on any machine: kernel modules, systemd and its bus, and the runtimes that ours is compared with.
+const PACKAGES: &[&str] = &["kmod", "systemd-sysv", "dbus", "docker.io", "runc", "crun"];
 const INIT: &str = include_str!("init.sh");
 
 /// The kernel is only unpacked: its package would bring, and run, what makes an initial RAM disk, which this machine needs not.
@@ -43,7 +33,8 @@ pub(super) struct Disk {
 pub(super) fn make() -> anyhow::Result<Disk> {
     let folder = target().join("vm");
     let disk = Disk { image: folder.join("root.ext4"), kernel: folder.join("vmlinuz") };
-    let recipe = format!("{SUITE}\n{}\n{KERNEL}\n{INIT}", PACKAGES.join(" "));
+    let packages = packages();
+    let recipe = format!("{SUITE}\n{packages}\n{KERNEL}\n{INIT}");
     let made = folder.join("recipe");
     if fs::read_to_string(&made).is_ok_and(|text| text == recipe) && disk.image.exists() {
         return Ok(disk);
@@ -51,17 +42,22 @@ pub(super) fn make() -> anyhow::Result<Disk> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     // mmdebstrap wants a folder that others can read: not all build folders are
     let tree = std::env::temp_dir().join(format!("dhow-vm-{}", std::process::id()));
-    let outcome = step("making the machine's disk", || fill(&tree, &disk));
+    let outcome = step("making the machine's disk", || fill(&tree, &packages, &disk));
     fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
     outcome?;
     fs::write(&made, recipe)?;
     Ok(disk)
 }
 
-fn fill(tree: &Path, disk: &Disk) -> anyhow::Result<()> {
+fn packages() -> String {
+    let tests = install::TEST.iter().map(|(_, package)| *package);
+    tests.chain(PACKAGES.iter().copied()).collect::<Vec<_>>().join(",")
+}
+
+fn fill(tree: &Path, packages: &str, disk: &Disk) -> anyhow::Result<()> {
     run(command("mmdebstrap")
         .args(["--quiet", "--variant=minbase"])
-        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg(format!("--include={}", packages))
         .arg(format!("--customize-hook={KERNEL}"))
         .arg(SUITE)
         .arg(tree))?;

@@ -108,7 +108,6 @@ fn list(tests: &[Test]) -> String {
 }
 
 fn environment(wanted: &Wanted<'_>) -> String {
-    let arguments = wanted.arguments.join(" ");
     let mut required = String::from("REQUIRE_ROOT=1");
     if wanted.systemd {
         required += " REQUIRE_SYSTEMD=1";
@@ -116,5 +115,5 @@ fn environment(wanted: &Wanted<'_>) -> String {
     if !wanted.v1 {
         required += " REQUIRE_V2=1";
     }
-    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{arguments}'\n")
+    format!("export {required} DHOW_EMULATED=1 RUST_BACKTRACE=1\nARGUMENTS='{}'\n", wanted.filter.join(" "))
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What runs in the machine, as its first process or as a service of systemd: every line of /dhow-tests ("folder program"), then the verdict.
+# What runs in the machine, as its first process or as a service of systemd: every line of /dhow-tests ("limit folder program"), then the verdict.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 if [ $$ = 1 ] && grep -q dhow=systemd /proc/cmdline; then
     echo "== systemd"
@@ -13,6 +13,8 @@ if [ $$ = 1 ] && grep -q dhow=systemd /proc/cmdline; then
 fi
 modprobe -a overlay veth bridge nf_tables nft_chain_nat nft_ct nft_masq nft_fib_inet tun dummy loop
 ip link set lo up
+# a way out that leads nowhere: there is no network
+ip link add out type dummy && ip address add 192.0.2.1/24 dev out && ip link set out up && ip route add default via 192.0.2.2
 hostname dhow-vm
 . /dhow-environment
 failed=

@@ -108,8 +108,9 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
 /// A shim of its own, in a fresh folder; and while its program is being loaded, the plan.
 async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Result<Prepared>)> {
     let (below, record) = (shared.clone(), record.clone());
+    let folder = shared.shim_dir(&record.id);
+    let dir = folder.clone();
     let (client, child, prepared) = blocking::run(move || {
-        let dir = below.shim_dir(&record.id);
         if let Err(failure) = std::fs::remove_dir_all(&dir)
             && failure.kind() != std::io::ErrorKind::NotFound
         {
@@ -120,7 +121,7 @@ async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Resu
         Ok((client, child, prepare::prepare(&below, &record)))
     })
     .await?;
-    let (link, notices) = Link::new(client, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
+    let (link, notices) = Link::new(client, folder, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
     Ok((Shim { link, notices }, prepared))
 }
 
@@ -150,6 +151,7 @@ async fn create(
             size: spec.host.console_size,
         },
         log: prepared.log.clone(),
+        outside: prepared.outside.clone(),
     };
     let fds: Vec<_> = sandbox.fd().into_iter().collect();
     let created = async {
@@ -288,6 +290,7 @@ fn running(
         netns,
         oci: Arc::new(prepared.oci),
         cgroups: prepared.cgroups.clone(),
+        outside: prepared.outside.is_some(),
         stopped: receiver,
     });
     keeper.runs += 1;
@@ -303,6 +306,7 @@ fn running(
     standing.endpoints = wiring.endpoints;
     standing.ports = wiring.ports;
     standing.cgroups = prepared.cgroups;
+    standing.outside = prepared.outside.is_some();
     keeper.handle.set_live(Some(live.clone()));
     keeper.set_status(Status::Running);
     let probing = health::watch(keeper, &live);
