@@ -31,7 +31,7 @@ fn masks(paths: &[String]) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
             // The neighbour may have put something else there by now.
             let Ok(mount) = rustix::fs::open(&place, flags, Mode::empty()) else { continue };
-            if rustix::fs::fstatfs(&mount).map(|fs| i64::from(fs.f_type)) != Ok(magic) {
+            if rustix::fs::fstatfs(&mount).map(|fs| fs.f_type) != Ok(magic) {
                 continue;
             }
             println!("looked at {kind}");
