@@ -33,17 +33,6 @@ pub(crate) async fn search(_: Call) -> Reply {
     Err(Failure::absent("searching a registry is not supported: look images up on the registry's own pages"))
 }
 
-pub(crate) async fn push(call: Call) -> Reply {
-    let name = call.name();
-    Err(Failure::absent(format!(
-        "pushing images is not supported by this version of Dhow ({name}): use docker save"
-    )))
-}
-
-pub(crate) async fn distribution(_: Call) -> Reply {
-    Err(Failure::absent("asking a registry about an image without pulling it is not supported"))
-}
-
 pub(crate) async fn build_cancel(_: Call) -> Reply {
     Err(Failure::absent("a build is cancelled by closing its connection"))
 }

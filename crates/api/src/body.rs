@@ -32,6 +32,12 @@ impl Body {
         Self::Stream(Box::pin(pieces))
     }
 
+    /// All of a stream of messages that is known at once. Sent in chunks: docker-py takes an answer with a length for one document.
+    pub(crate) fn messages(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::stream(futures_util::stream::once(async { Ok(bytes) }))
+    }
+
     /// What arrives in a channel, until it closes.
     pub(crate) fn channel(mut pieces: mpsc::Receiver<dhow_engine::Result<Bytes>>) -> Self {
         Self::stream(futures_util::stream::poll_fn(move |context| pieces.poll_recv(context)))

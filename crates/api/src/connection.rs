@@ -4,19 +4,15 @@ use crate::body::Body;
 use http::Response;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, future::Future, io, os::fd::AsFd, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, unix::AsyncFd},
-    net::UnixStream,
+    io::{AsyncRead, AsyncWrite},
     sync::{mpsc, watch},
 };
 
 /// How long a connection may take to send the head of its (next) request: idle connections of clients are kept longer than Go's
 /// own 90 seconds, so that it is the client who closes first.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// So long nobody looks whether a client has gone.
-const UNWATCHED: Duration = Duration::from_millis(50);
 
 /// How long running answers may go on once the daemon ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -67,41 +63,26 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Ends when the peer has closed both directions. A second descriptor on the socket, watched for nothing but that.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe for types that may lie about their descriptor; an OwnedFd does not"
-)]
-pub(crate) fn hang_up(stream: &UnixStream) -> io::Result<impl Future<Output = ()> + use<>> {
-    let watched = stream.as_fd().try_clone_to_owned()?;
-    Ok(async move {
-        // Most are over by then, and one that was closed meanwhile says so at once.
-        tokio::time::sleep(UNWATCHED).await;
-        let ready = match AsyncFd::with_interest(watched, Interest::PRIORITY) {
-            Ok(watched) => watched.ready(Interest::PRIORITY).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ready {
-            tracing::debug!(%error, "cannot watch a connection");
-            std::future::pending::<()>().await;
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hijack::{Input, hand_over};
+    use crate::{
+        hijack::{Framing, Input, hand_over},
+        peer::Peer,
+    };
     use bytes::Bytes;
     use dhow_wire::version::ApiVersion;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+    };
 
     /// A client's end of a connection that this service serves, and what ends with it.
     fn client<F: Future<Output = Response<Body>> + Send + 'static>(
         service: impl Fn(Request<Incoming>) -> F + Send + 'static,
     ) -> (UnixStream, tokio::task::JoinHandle<()>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let gone = hang_up(&ours).unwrap();
+        let gone = Peer::of(&ours).unwrap().gone();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             serve(ours, true, gone, stopped, mpsc::channel(1).0, service).await;
@@ -155,7 +136,8 @@ mod tests {
             theirs.read_to_string(&mut typed).await.unwrap();
             theirs.write_all(typed.to_uppercase().as_bytes()).await.unwrap();
         });
-        hand_over(request, ApiVersion::MAX, ours, Input { stdin: true, watch: None, before_end: None }, true)
+        let input = Input { stdin: true, watch: None, before_end: None };
+        hand_over(request, ApiVersion::MAX, ours, input, Framing::Terminal).await.unwrap()
     }
 
     #[tokio::test]

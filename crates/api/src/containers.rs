@@ -102,7 +102,12 @@ pub(crate) async fn update(mut call: Call) -> Reply {
 
 pub(crate) async fn remove(call: Call) -> Reply {
     if call.query.flag("link") {
-        return Err(Failure::absent("removing a link is not supported: links are made anew at each start"));
+        let link = call.name();
+        let (name, alias) = link.trim_start_matches('/').split_once('/').ok_or_else(|| {
+            Failure::bad(format!("Conflict, cannot remove the default link name of the container: {link}"))
+        })?;
+        call.app.engine.containers().unlink(name, alias).await?;
+        return no_content();
     }
     let remove = Remove { force: call.query.flag("force"), volumes: call.query.flag("v") };
     call.app.engine.containers().remove(call.name(), remove).await?;
@@ -207,5 +212,6 @@ fn image_config(body: &Object<'_>) -> Result<ContainerConfig, Failure> {
         shell: body.opt_texts("Shell")?,
         on_build: body.opt_texts("OnBuild")?,
         args_escaped: body.flag("ArgsEscaped")?,
+        image: None,
     })
 }

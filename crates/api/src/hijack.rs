@@ -8,6 +8,7 @@ use crate::{
     call::{Call, upload},
     exec,
     failure::Failure,
+    peer,
     reply::{Reply, empty},
 };
 use bytes::{Bytes, BytesMut};
@@ -23,7 +24,7 @@ use dhow_wire::{
 };
 use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Response, StatusCode, Version, header};
-use hyper::{Request, body::Incoming, ext::ReasonPhrase, upgrade::OnUpgrade};
+use hyper::{Request, body::Incoming, ext::ReasonPhrase, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io;
 use tokio::{
@@ -51,7 +52,7 @@ pub(crate) async fn attach(call: Call) -> Reply {
     let stdin = attach.stdin && attach.stream && view.spec.open_stdin;
     let streams = containers.attach(call.name(), attach).await?;
     let input = Input { stdin, watch: (stdin && view.spec.tty).then(|| Watch::new(keys)), before_end: None };
-    Ok(hand_over(call.request, call.version, streams, input, view.spec.tty))
+    hand_over(call.request, call.version, streams, input, Framing::of(view.spec.tty)).await
 }
 
 pub(crate) async fn exec(mut call: Call) -> Reply {
@@ -61,7 +62,7 @@ pub(crate) async fn exec(mut call: Call) -> Reply {
     let execs = call.app.engine.execs();
     let view = execs.view(call.name())?;
     let keys = detach::parse(&view.create.detach_keys)?;
-    let streams = match execs.start(call.name(), detached, tty, exec::console(&body)).await {
+    let streams = match execs.start(call.name(), detached, exec::console(&body)).await {
         Ok(Some(streams)) => streams,
         Ok(None) => return empty(StatusCode::OK),
         // docker has the streams open before it starts the program: what failed is said there, and the exit code is asked for.
@@ -73,7 +74,50 @@ pub(crate) async fn exec(mut call: Call) -> Reply {
     let stdin = view.create.attach.0;
     let watch = (stdin && view.create.tty).then(|| Watch::new(keys));
     let input = Input { stdin, watch, before_end: Some(execs.ended(call.name()).boxed()) };
-    Ok(hand_over(call.request, call.version, streams, input, view.create.tty))
+    // docker frames what the *start* does not call a terminal, whatever the exec was made with.
+    let framing = match (view.create.tty, tty) {
+        (true, false) => Framing::Wrapped,
+        (false, true) => Framing::Unwrapped(frames::Decoder::default()),
+        (_, tty) => Framing::of(tty),
+    };
+    hand_over(call.request, call.version, streams, input, framing).await
+}
+
+/// How the client gets the output.
+pub(crate) enum Framing {
+    /// In frames, as the shim makes them.
+    Frames,
+    /// A terminal's bytes as they are.
+    Terminal,
+    /// A terminal's bytes, each piece a frame of stdout.
+    Wrapped,
+    /// Frames without their headers.
+    Unwrapped(frames::Decoder),
+}
+
+impl Framing {
+    fn of(tty: bool) -> Self {
+        if tty { Self::Terminal } else { Self::Frames }
+    }
+
+    fn is_raw(&self) -> bool {
+        matches!(self, Self::Terminal | Self::Unwrapped(_))
+    }
+
+    fn convert(&mut self, piece: BytesMut) -> io::Result<Bytes> {
+        match self {
+            Self::Frames | Self::Terminal => Ok(piece.freeze()),
+            Self::Wrapped => Ok(frames::encode(1, &piece).into()),
+            Self::Unwrapped(decoder) => {
+                decoder.push(&piece);
+                let mut raw = Vec::with_capacity(piece.len());
+                while let Some((_, payload)) = decoder.frame().map_err(|error| io::Error::other(error.0))? {
+                    raw.extend(payload);
+                }
+                Ok(raw.into())
+            }
+        }
+    }
 }
 
 /// Streams of a process that only says this.
@@ -106,20 +150,28 @@ pub(crate) fn content_type(version: ApiVersion, tty: bool) -> &'static str {
 }
 
 /// Turns a request's connection into a process's streams.
-pub(crate) fn hand_over(
+pub(crate) async fn hand_over(
     mut request: Request<Incoming>,
     version: ApiVersion,
     streams: Duplex,
     input: Input,
-    tty: bool,
-) -> Response<Body> {
-    let kind = HeaderValue::from_static(content_type(version, tty));
+    framing: Framing,
+) -> Reply {
+    let kind = HeaderValue::from_static(content_type(version, framing.is_raw()));
     if !request.headers().contains_key(header::UPGRADE) {
-        return without_upgrade(request, streams, input, kind);
+        return Ok(without_upgrade(request, streams, input, framing, kind));
     }
+    let head_is_read = peer::head_is_read(&request).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        if let Err(error) = upgraded(upgrade, streams, input).await {
+        let client = async {
+            let client = upgrade.await.map_err(io::Error::other)?;
+            if let Some(read) = head_is_read {
+                read.await;
+            }
+            Ok(client)
+        };
+        if let Err(error) = upgraded(client, streams, input, framing).await {
             tracing::debug!(%error, "attached client went away");
         }
     });
@@ -130,16 +182,21 @@ pub(crate) fn hand_over(
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
-    answer
+    Ok(answer)
 }
 
-async fn upgraded(upgrade: OnUpgrade, streams: Duplex, mut input: Input) -> io::Result<()> {
-    let client = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
+async fn upgraded(
+    client: impl Future<Output = io::Result<Upgraded>>,
+    streams: Duplex,
+    mut input: Input,
+    mut framing: Framing,
+) -> io::Result<()> {
+    let client = TokioIo::new(client.await?);
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_process, mut to_process) = streams.into_split();
     let before_end = input.before_end.take();
     let output = async {
-        copy(&mut from_process, &mut to_client).await?;
+        copy(&mut from_process, &mut to_client, &mut framing).await?;
         if let Some(before_end) = before_end {
             before_end.await;
         }
@@ -158,12 +215,18 @@ async fn upgraded(upgrade: OnUpgrade, streams: Duplex, mut input: Input) -> io::
     }
 }
 
-async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    framing: &mut Framing,
+) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(CHUNK);
     while from.read_buf(&mut buffer).await? > 0 {
-        to.write_all(&buffer).await?;
+        let piece = framing.convert(buffer.split())?;
+        to.write_all(&piece).await?;
         to.flush().await?;
-        buffer.clear();
+        drop(piece);
+        buffer.reserve(CHUNK);
     }
     Ok(())
 }
@@ -226,6 +289,7 @@ fn without_upgrade(
     request: Request<Incoming>,
     streams: Duplex,
     mut input: Input,
+    framing: Framing,
     kind: HeaderValue,
 ) -> Response<Body> {
     let (from_process, mut to_process) = streams.into_split();
@@ -252,23 +316,32 @@ fn without_upgrade(
         // Kept until the stream ends: dropping it would tell the process's side that the client has gone.
         stop.closed().await;
     });
-    let open = (from_process, stopped, before_end);
-    let pieces = futures_util::stream::unfold(open, |(mut from, stopped, before_end)| async move {
-        let mut buffer = BytesMut::with_capacity(CHUNK);
-        match from.read_buf(&mut buffer).await {
-            Ok(0) => {
-                if let Some(before_end) = before_end {
-                    before_end.await;
+    let open = (from_process, stopped, before_end, framing);
+    let pieces =
+        futures_util::stream::unfold(open, |(mut from, stopped, before_end, mut framing)| async move {
+            let mut buffer = BytesMut::with_capacity(CHUNK);
+            match from.read_buf(&mut buffer).await {
+                Ok(0) => {
+                    if let Some(before_end) = before_end {
+                        before_end.await;
+                    }
+                    None
                 }
-                None
+                Ok(_) => match framing.convert(buffer) {
+                    Ok(piece) => {
+                        Some((Ok::<Bytes, dhow_engine::Error>(piece), (from, stopped, before_end, framing)))
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "attached process's stream is garbled");
+                        None
+                    }
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "attached process's stream broke");
+                    None
+                }
             }
-            Ok(_) => Some((Ok::<Bytes, dhow_engine::Error>(buffer.freeze()), (from, stopped, before_end))),
-            Err(error) => {
-                tracing::debug!(%error, "attached process's stream broke");
-                None
-            }
-        }
-    });
+        });
     let mut answer = Response::new(Body::stream(pieces));
     *answer.version_mut() = Version::HTTP_10;
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -69,6 +69,8 @@ pub(crate) fn read(body: &Object<'_>) -> Result<Host, Failure> {
         runtime: body.text("Runtime")?,
         console_size: (console.first().copied().unwrap_or(0), console.get(1).copied().unwrap_or(0)),
         container_id_file: body.text("ContainerIDFile")?,
+        volume_driver: body.text("VolumeDriver")?,
+        isolation: body.text("Isolation")?.to_ascii_lowercase(),
         storage_opt: body.text_map("StorageOpt")?,
     };
     Ok(host)
@@ -80,10 +82,6 @@ fn refuse(body: &Object<'_>) -> Result<(), Failure> {
         return Err(Failure::bad(
             "could not select device driver: device requests (--gpus) are not supported",
         ));
-    }
-    let driver = body.text("VolumeDriver")?;
-    if !matches!(driver.as_str(), "" | "local") {
-        return Err(Failure::bad(format!("volume driver {driver:?} is not supported: only local")));
     }
     let isolation = body.text("Isolation")?.to_ascii_lowercase();
     if !matches!(isolation.as_str(), "" | "default") {
@@ -339,7 +337,6 @@ mod tests {
             (json!({"PortBindings": {"80/icmp": []}}), "invalid proto"),
             (json!({"PortBindings": {"80/tcp": [{"HostIp": "x"}]}}), "invalid IP address"),
             (json!({"Dns": ["nope"]}), "invalid IP address: nope"),
-            (json!({"VolumeDriver": "rexray"}), "only local"),
             (json!({"CpuPercent": 5}), "CpuPercent is not supported"),
             (
                 json!({"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/b", "BindOptions": {"NonRecursive": true}}]}),

@@ -35,7 +35,7 @@ pub(crate) fn listed(image: &Image, containers: i64, shared: i64, version: ApiVe
         .put("Created", created(image))
         .put("Id", &image.id)
         .put("Labels", labels)
-        .put("ParentId", "")
+        .put("ParentId", parent(image))
         .put("RepoDigests", digests)
         .put("RepoTags", tags)
         .put("SharedSize", shared)
@@ -56,11 +56,20 @@ pub(crate) fn inspect(image: &Image, version: ApiVersion) -> Json {
         .put("Id", &image.id)
         .put("RepoTags", familiar(&image.tags))
         .put("RepoDigests", familiar(&image.digests))
-        .put("Parent", "")
+        .put("Parent", parent(image))
         .put("Comment", comment)
         .put("Created", config.created.as_deref().unwrap_or(time::ZERO))
-        .when(!version.since(45), "Container", "")
-        .when(!version.since(45), "ContainerConfig", legacy_config(&defaults))
+        // API 1.45 knows them no more; what a commit noted is shown all the same.
+        .when(
+            !version.since(45) || config.container.is_some(),
+            "Container",
+            config.container.as_deref().unwrap_or(""),
+        )
+        .when(
+            !version.since(45) || config.container_config.is_some(),
+            "ContainerConfig",
+            legacy_config(config.container_config.as_ref().unwrap_or(&defaults)),
+        )
         .put("DockerVersion", "")
         .put("Author", config.author.as_deref().unwrap_or(""))
         .put("Config", if version.since(50) { image_config(container) } else { legacy_config(container) })
@@ -74,6 +83,11 @@ pub(crate) fn inspect(image: &Image, version: ApiVersion) -> Json {
         .put("Metadata", json!({ "LastTagTime": time::ZERO }))
         .when(version.since(48), "Descriptor", descriptor(image))
         .end()
+}
+
+/// The image that a committed one was made on.
+fn parent(image: &Image) -> &str {
+    image.config.parent.as_ref().map_or("", |id| id.as_str())
 }
 
 fn descriptor(image: &Image) -> Json {
@@ -120,7 +134,7 @@ fn legacy_config(config: &ContainerConfig) -> Json {
         .put("Cmd", &config.cmd)
         .some("Healthcheck", config.healthcheck.as_ref().map(healthcheck))
         .some("ArgsEscaped", config.args_escaped.then_some(true))
-        .put("Image", "")
+        .put("Image", config.image.as_deref().unwrap_or(""))
         .put("Volumes", &config.volumes)
         .put("WorkingDir", &config.working_dir)
         .put("Entrypoint", &config.entrypoint)

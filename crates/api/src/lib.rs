@@ -20,6 +20,7 @@ mod image_show;
 mod images;
 mod logs;
 mod networks;
+mod peer;
 mod reply;
 mod route;
 mod routes;

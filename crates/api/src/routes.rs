@@ -53,7 +53,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST   "/containers/{}/attach"         24 Read   hijack::attach;
     GET    "/containers/{}/attach/ws"      24 Read   absent::websocket;
     POST   "/containers/{}/wait"           24 Read   containers::wait;
-    DELETE "/containers/{}"                24 Change containers::remove;
+    DELETE "/containers/{*}"               24 Change containers::remove;
     GET    "/containers/{}/checkpoints"    25 Read   absent::checkpoints;
     POST   "/containers/{}/checkpoints"    25 Read   absent::checkpoints;
     POST   "/containers/{}/exec"           24 Change exec::create;
@@ -72,10 +72,10 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET    "/images/{*}/get"               24 Read   transfer::save_one;
     GET    "/images/{*}/history"           24 Read   images::history;
     GET    "/images/{*}/json"              24 Read   images::inspect;
-    POST   "/images/{*}/push"              24 Read   absent::push;
+    POST   "/images/{*}/push"              24 Read   transfer::push;
     POST   "/images/{*}/tag"               24 Change images::tag;
     DELETE "/images/{*}"                   24 Change images::remove;
-    GET    "/distribution/{*}/json"        30 Read   absent::distribution;
+    GET    "/distribution/{*}/json"        30 Read   transfer::distribution;
 
     GET    "/networks"                     24 Read   networks::list;
     POST   "/networks/create"              24 Change networks::create;

@@ -5,6 +5,7 @@ use crate::{
     call::Call,
     connection,
     failure::Failure,
+    peer::Peer,
     reply::Reply,
     route::{Kind, fit},
     routes::ROUTES,
@@ -90,19 +91,24 @@ impl Server {
 
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
         let (app, busy) = (Arc::clone(&self.app), self.busy.clone());
-        let service = move |request| answer(Arc::clone(&app), busy.clone(), request);
-        let (stop, busy) = (self.stop.subscribe(), self.busy.clone());
+        let (stop, held) = (self.stop.subscribe(), self.busy.clone());
         match listener {
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let gone = connection::hang_up(&stream)?;
-                tokio::spawn(connection::serve(stream, true, gone, stop, busy, service));
+                let peer = Peer::of(&stream)?;
+                let gone = peer.clone().gone();
+                let service = move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(peer.clone());
+                    answer(Arc::clone(&app), busy.clone(), request)
+                };
+                tokio::spawn(connection::serve(stream, true, gone, stop, held, service));
             }
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 // TCP cannot tell a half-closed from a closed connection: both end it.
-                tokio::spawn(connection::serve(stream, false, std::future::pending(), stop, busy, service));
+                let service = move |request| answer(Arc::clone(&app), busy.clone(), request);
+                tokio::spawn(connection::serve(stream, false, std::future::pending(), stop, held, service));
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ pub(crate) fn host(host: &Host) -> Json {
         .put("PortBindings", port_bindings(host))
         .put("RestartPolicy", Record::new().put("Name", restart).put("MaximumRetryCount", max).end())
         .put("AutoRemove", host.auto_remove)
-        .put("VolumeDriver", "")
+        .put("VolumeDriver", &host.volume_driver)
         .put("VolumesFrom", filled(&host.volumes_from))
         .put("ConsoleSize", [host.console_size.0, host.console_size.1])
         .some("Annotations", filled(&host.annotations))
@@ -46,7 +46,7 @@ pub(crate) fn host(host: &Host) -> Json {
         .put("ShmSize", if host.shm_size == 0 { 64 << 20 } else { host.shm_size })
         .some("Sysctls", filled(&host.sysctls))
         .put("Runtime", if host.runtime.is_empty() { "runc" } else { &host.runtime })
-        .put("Isolation", "");
+        .put("Isolation", &host.isolation);
     limits(record, host)
         .some("Mounts", filled(&mounts))
         .put("MaskedPaths", host.masked_paths.as_deref().map_or_else(|| MASKED.to_vec(), borrow))

@@ -137,8 +137,8 @@ pub(crate) async fn info(call: Call) -> Reply {
             .put("Labels", labels)
             .put("ExperimentalBuild", false)
             .put("ServerVersion", call.app.version)
-            .put("Runtimes", value!({ "runc": { "path": "dhow-shim" } }))
-            .put("DefaultRuntime", "runc")
+            .put("Runtimes", runtimes(&config.runtimes))
+            .put("DefaultRuntime", config.runtimes.default_name())
             .put("Swarm", swarm())
             // Containers always outlive the daemon.
             .put("LiveRestoreEnabled", true)
@@ -153,6 +153,19 @@ pub(crate) async fn info(call: Call) -> Reply {
             .put("Warnings", dhow_wire::record::filled(&info.warnings))
             .end(),
     )
+}
+
+/// By name; our own is the shim.
+fn runtimes(all: &dhow_engine::Runtimes) -> BTreeMap<String, Json> {
+    let own = (all.own().to_owned(), Record::new().put("path", "dhow-shim").end());
+    let others = all.programs.iter().map(|(name, program)| {
+        let json = Record::new()
+            .put("path", &program.path)
+            .some("runtimeArgs", dhow_wire::record::filled(&program.args))
+            .end();
+        (name.clone(), json)
+    });
+    others.chain([own]).collect()
 }
 
 /// Of a node that is in none.

@@ -5,7 +5,7 @@ use crate::{
     call::Call,
     failure::Failure,
     images,
-    reply::{Reply, stream},
+    reply::{Reply, json as answer, stream},
     server::App,
 };
 use base64::{
@@ -15,10 +15,10 @@ use base64::{
 };
 use bytes::Bytes;
 use dhow_engine::{
-    images::{Credentials, Progress},
+    images::{Credentials, Progress, Pushed},
     oci::{Digest, Platform, Reference},
 };
-use dhow_wire::{messages, object::Object};
+use dhow_wire::{messages, object::Object, record::Record};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -66,7 +66,27 @@ async fn pull(call: Call, platform: Option<Platform>) -> Reply {
             .images()
             .pull(&reference, platform.as_ref(), credentials.as_ref(), progress)
             .await
-            .map(|_| ())
+            .map(|_| Vec::new())
+    };
+    progress_stream(work, seen).await
+}
+
+pub(crate) async fn push(call: Call) -> Reply {
+    let reference: Reference = call.name().parse()?;
+    let reference = match call.query.text("tag") {
+        "" => reference,
+        tag => reference.with_tag(tag)?,
+    };
+    let credentials = credentials(call.header("x-registry-auth"))?;
+    let (progress, seen) = mpsc::channel(64);
+    let app = Arc::clone(&call.app);
+    let work = async move {
+        let pushed = app.engine.images().push(&reference, credentials.as_ref(), progress).await?;
+        let aux = |(name, pushed): (Reference, Pushed)| {
+            let what = json!({ "Tag": name.tag(), "Digest": pushed.digest, "Size": pushed.size });
+            json!({ "progressDetail": {}, "aux": what })
+        };
+        Ok(pushed.into_iter().map(aux).collect())
     };
     progress_stream(work, seen).await
 }
@@ -93,9 +113,9 @@ pub(crate) async fn opening<P, T>(
 }
 
 /// Runs the work and tells its progress. While nothing was told, a failure is a status of its own (clients tell 404 from others);
-/// later it is the stream's last message. A client that goes away stops the work.
+/// later it is the stream's last message, as are the messages that the work ends with. A client that goes away stops the work.
 async fn progress_stream(
-    work: impl Future<Output = dhow_engine::Result<()>> + Send + 'static,
+    work: impl Future<Output = dhow_engine::Result<Vec<Value>>> + Send + 'static,
     mut seen: mpsc::Receiver<Progress>,
 ) -> Reply {
     let mut work = Box::pin(work);
@@ -128,10 +148,11 @@ async fn progress_stream(
                 result = &mut work => result,
             },
         };
-        if let Err(error) = result {
-            let last = messages::encode(&messages::failure(None, &error.message));
-            if sender.send(last.into()).await.is_err() {
-                tracing::debug!("client went away before it heard of the failure");
+        let last = result.unwrap_or_else(|error| vec![messages::failure(None, &error.message)]);
+        for message in last {
+            if sender.send(messages::encode(&message).into()).await.is_err() {
+                tracing::debug!("client went away before it heard of the end");
+                return;
             }
         }
     });
@@ -164,20 +185,27 @@ async fn import(call: Call, platform: Option<Platform>) -> Reply {
 }
 
 fn one(message: &Value) -> Reply {
-    stream("application/json", Body::full(messages::encode(message)))
+    stream("application/json", Body::messages(messages::encode(message)))
 }
 
 pub(crate) async fn load(call: Call) -> Reply {
     let platform = platform(&call)?;
     let app = Arc::clone(&call.app);
-    let names = app.engine.images().load(call.upload(), platform.as_ref()).await?;
     let mut text = Vec::new();
+    // docker has answered when it reads the archive: what is wrong with it is said in the stream.
+    let names = match app.engine.images().load(call.upload(), platform.as_ref()).await {
+        Ok(names) => names,
+        Err(error) => {
+            text.extend(messages::encode(&messages::failure(None, &error.message)));
+            Vec::new()
+        }
+    };
     for name in names {
         // docker's words: an archive without names tells the id.
         let words = if name.starts_with("sha256:") { "Loaded image ID" } else { "Loaded image" };
         text.extend(messages::encode(&json!({ "stream": format!("{words}: {name}\n") })));
     }
-    stream("application/json", Body::full(text))
+    stream("application/json", Body::messages(text))
 }
 
 pub(crate) async fn save(call: Call) -> Reply {
@@ -195,6 +223,18 @@ async fn give(app: &App, names: Vec<String>) -> Reply {
         return Err(Failure::bad("no images given to save"));
     }
     stream("application/x-tar", Body::channel(app.engine.images().save(names).await?))
+}
+
+/// What a registry has under a name.
+pub(crate) async fn distribution(call: Call) -> Reply {
+    let reference: Reference = call.name().parse()?;
+    let credentials = credentials(call.header("x-registry-auth"))?;
+    let about = call.app.engine.images().about(&reference, credentials.as_ref()).await?;
+    let descriptor = Record::new()
+        .put("mediaType", &about.media_type)
+        .put("digest", &about.digest)
+        .put("size", about.size);
+    answer(Record::new().put("Descriptor", descriptor.end()).put("Platforms", &about.platforms).end())
 }
 
 /// `X-Registry-Auth`: base64 of docker's AuthConfig. Absent, empty or `{}` is nobody.

@@ -49,7 +49,7 @@ pub struct Request {
     pub pull: bool,
     /// Which platform.
     pub platform: Option<Platform>,
-    /// `default none host`.
+    /// `default none host`, or a network by name or id.
     pub network: String,
     /// `name:ip`.
     pub extra_hosts: Vec<String>,
@@ -61,7 +61,7 @@ pub struct Request {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Registry credentials by host.
     pub credentials: BTreeMap<String, dhow_engine::images::Credentials>,
-    /// `--cache-from`: not read, and said so in a warning; the engine has its own cache.
+    /// `--cache-from`: when given, only steps whose result is in one of these local images are taken from the cache.
     pub cache_from: Vec<String>,
 }
 
@@ -166,13 +166,7 @@ impl Builder {
             |error: parser::Error| Error::new(Kind::Invalid, format!("{}: {error}", request.dockerfile));
         let file = parser::parse(&text).map_err(fail)?;
         let graph = graph::plan(&file, &request.target, &request.args, &platform_args).map_err(fail)?;
-        let mut warnings = unused_args(&request, &file, &graph);
-        if !request.cache_from.is_empty() {
-            warnings.push(format!(
-                "cache sources are not read, the engine's own cache is used: {}",
-                request.cache_from.join(", ")
-            ));
-        }
+        let warnings = unused_args(&request, &file, &graph);
         for warning in warnings {
             // a client that has gone drops the whole build, not this line
             drop(progress.send(Progress::Warning(warning)).await);
@@ -248,11 +242,26 @@ fn read_dockerfile(context: &Path, name: &str) -> dhow_engine::Result<String> {
     let root = rootfs::Root::open_path(context).map_err(solver::internal)?;
     let path = rootfs::clean(Path::new(name));
     let bytes = root.read(&path).map_err(|_| missing())?.ok_or_else(missing)?;
+    hide_ignored(&root, &path).map_err(solver::internal)?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::new(Kind::Invalid, format!("the Dockerfile ({name}) cannot be empty")));
     }
     String::from_utf8(bytes)
         .map_err(|_| Error::new(Kind::Invalid, format!("the Dockerfile ({name}) is not UTF-8 text")))
+}
+
+/// Clients send the Dockerfile and `.dockerignore` even where the latter excludes them, as the engine needs them: then the build does not
+/// see them. All else they leave out themselves.
+fn hide_ignored(root: &rootfs::Root, dockerfile: &Path) -> io::Result<()> {
+    let own = Path::new(".dockerignore");
+    let Some(text) = root.read(own)? else { return Ok(()) };
+    let excluded = patterns::ignore_file(&String::from_utf8_lossy(&text));
+    for path in [own, dockerfile] {
+        if patterns::excluded(&excluded, &path.to_string_lossy()) {
+            root.remove(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn platform_args(target: &Platform) -> BTreeMap<String, String> {

@@ -53,6 +53,17 @@ fn class(pattern: &[char]) -> Option<(impl Fn(char) -> bool, &[char])> {
     Some((test, rest))
 }
 
+/// The patterns of a `.dockerignore` file: a line each, trimmed, without comments.
+pub(crate) fn ignore_file(text: &str) -> Vec<String> {
+    let lines =
+        text.trim_start_matches('\u{feff}').lines().filter(|line| !line.starts_with('#')).map(str::trim);
+    let pattern = |line: &str| match line.strip_prefix('!') {
+        Some(taken_back) => format!("!{}", taken_back.trim()),
+        None => line.to_owned(),
+    };
+    lines.filter(|line| !line.is_empty()).map(pattern).collect()
+}
+
 /// A list of exclusions (`--exclude`): the last match wins, `!` takes back, a folder's match covers what is in it.
 pub(crate) fn excluded(patterns: &[String], path: &str) -> bool {
     let mut out = false;
@@ -101,6 +112,12 @@ mod tests {
         ] {
             assert_eq!(component(pattern, text), wanted, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn an_ignore_file_is_read_as_dockers() {
+        let text = "\u{feff}ignored\n# comment\n  spaces  \n\n! taken/back \n#*\n";
+        assert_eq!(ignore_file(text), ["ignored", "spaces", "!taken/back"]);
     }
 
     #[test]

@@ -106,6 +106,18 @@ impl Root {
         Ok(at)
     }
 
+    /// Removes a file (a link itself, not what it points to); absent is fine.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let removed = self
+            .open(folder, OFlags::PATH | OFlags::DIRECTORY)
+            .and_then(|folder| fs::unlinkat(&folder, name, AtFlags::empty()));
+        match removed {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            Err(error) => Err(named(path, error)),
+        }
+    }
+
     /// Reads a small file; `None` if absent.
     pub(crate) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         match self.open(path, OFlags::RDONLY) {

@@ -17,7 +17,7 @@ use dhow_oci::{Digest, Platform, Reference, image::ImageConfig};
 use dhow_store::{Image, Snapshot};
 use futures_util::future::{BoxFuture, FutureExt as _, try_join, try_join_all};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -39,6 +39,8 @@ pub(crate) struct Solver {
     /// Locked while a stage is made: whoever needs it too waits for it.
     stages: Vec<Slot<State>>,
     images: Mutex<HashMap<String, Arc<Slot<Image>>>>,
+    /// With `--cache-from`: the layers of those images that are here.
+    sources: Option<HashSet<Digest>>,
     progress: mpsc::Sender<Progress>,
     next: AtomicU32,
 }
@@ -118,6 +120,9 @@ impl Solver {
         progress: mpsc::Sender<Progress>,
     ) -> Self {
         let stages = graph.stages.iter().map(|_| Slot::default()).collect();
+        let layers = |name: &String| Some(engine.images().get(name).ok()?.config.rootfs.diff_ids.clone());
+        let sources = (!request.cache_from.is_empty())
+            .then(|| request.cache_from.iter().filter_map(layers).flatten().collect());
         Self {
             engine,
             cache,
@@ -126,6 +131,7 @@ impl Solver {
             platform_args,
             stages,
             images: Mutex::default(),
+            sources,
             progress,
             next: AtomicU32::new(1),
         }
@@ -176,7 +182,7 @@ impl Solver {
                     format!("[{}{}/{total}] {}", self.graph.label(number), position + 2, instruction.text);
                 let told = self.announce(&name).await;
                 let (cached, result) = self.step(number, &mut state, instruction, told.id).await?;
-                told.done(cached, result).await;
+                told.done(cached && self.reads_cache(), result).await;
             }
             Ok(state)
         }
@@ -215,6 +221,8 @@ impl Solver {
                 Base::Image(name) => {
                     let image = self.image(name, stage.platform.as_deref(), stage.line).await?;
                     let mut state = State { image: image.config.clone(), args: BTreeMap::new() };
+                    (state.image.parent, state.image.container, state.image.container_config) =
+                        (None, None, None);
                     let env = state.image.config.env.get_or_insert_default();
                     if image::env_value(env, "PATH").is_none() {
                         env.push(DEFAULT_PATH.to_owned());
@@ -460,12 +468,17 @@ impl Solver {
         .boxed()
     }
 
+    fn reads_cache(&self) -> bool {
+        !self.request.no_cache && self.sources.as_ref().is_none_or(|layers| !layers.is_empty())
+    }
+
     /// A hit, unless the cache is not wanted.
     pub(crate) fn cached(&self, key: &str) -> Option<crate::cache::Record> {
-        if self.request.no_cache {
+        if !self.reads_cache() {
             return None;
         }
-        self.cache.get(key)
+        let known = |layer: &Digest| self.sources.as_ref().is_none_or(|layers| layers.contains(layer));
+        self.cache.get(key).filter(|record| record.layer.as_ref().is_none_or(known))
     }
 
     /// The tree of a stage, an image, or the context, to read from; and what identifies it, where that is cheap.

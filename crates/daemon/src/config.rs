@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use dhow_engine::{Config, Subnet, containers::LogSpec};
+use dhow_engine::{Config, RuntimeProgram, Runtimes, Subnet, containers::LogSpec};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -55,6 +55,15 @@ pub(crate) struct Flags {
     /// Label of this engine, name=value; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) label: Vec<String>,
+    /// OCI runtime that containers can name, name=path; repeatable
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) add_runtime: Vec<String>,
+    /// Runtime of containers that name none: one that was added, or a program with runc's command line [default: our own]
+    #[arg(long, visible_alias = "runtime", value_name = "NAME")]
+    pub(crate) default_runtime: Option<String>,
+    /// Words before those of the engine on a runtime's command line, from the file
+    #[arg(skip)]
+    pub(crate) runtime_args: BTreeMap<String, Vec<String>>,
     /// DNS server for containers; repeatable
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) dns: Vec<IpAddr>,
@@ -117,9 +126,48 @@ impl Flags {
                 mirrors: self.registry_mirror,
             },
             host_ca: self.host_ca,
+            runtimes: runtimes(&self.add_runtime, self.default_runtime, self.runtime_args)?,
             dns: self.dns,
             debug: self.debug,
         })
+    }
+}
+
+/// What was added, and the default: where nobody added one of its name, the program of that name.
+fn runtimes(
+    added: &[String],
+    default: Option<String>,
+    mut args: BTreeMap<String, Vec<String>>,
+) -> Result<Runtimes> {
+    let mut all = Runtimes::default();
+    for text in added {
+        let Some((name, path)) =
+            text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            bail!("invalid runtime argument: {text}");
+        };
+        let program = RuntimeProgram { path: path.into(), args: args.remove(name).unwrap_or_default() };
+        if all.programs.insert(name.to_owned(), program).is_some() {
+            bail!("runtime {name:?} was already defined");
+        }
+    }
+    let Some(default) = default else { return Ok(all) };
+    if default == "dhow" {
+        return Ok(all);
+    }
+    if let Some(program) = all.programs.get(&default) {
+        program.locate().with_context(|| format!("--default-runtime {default:?}"))?;
+        return Ok(Runtimes { default, ..all });
+    }
+    let program = RuntimeProgram { path: PathBuf::from(&default), args: Vec::new() };
+    let located = program.locate().ok().filter(|path| path.is_file());
+    match (located, program.path.file_name().and_then(|name| name.to_str())) {
+        (Some(_), Some(name)) => {
+            all.default = name.to_owned();
+            all.programs.insert(name.to_owned(), program);
+            Ok(all)
+        }
+        _ => bail!("specified default runtime '{default}' does not exist"),
     }
 }
 
@@ -213,6 +261,23 @@ mod tests {
         let (a, b) = (instance(Path::new("/tmp/a")), instance(Path::new("/tmp/b")));
         assert!(a != b && a.len() == 6);
         assert!(flags(&["--instance", "Not-Good"]).engine("/x".into()).is_err());
+    }
+
+    #[test]
+    fn runtimes_are_added_and_one_is_the_default() {
+        let config = |args: &[&str]| flags(args).engine("/x".into()).map(|config| config.runtimes);
+        let all = config(&["--add-runtime", "crun=/usr/bin/env", "--default-runtime", "crun"]).unwrap();
+        assert_eq!((all.default_name(), all.own()), ("crun", "runc"));
+        // a program that nobody added: by name or by path
+        for given in ["env", "/usr/bin/env"] {
+            let all = config(&["--runtime", given]).unwrap();
+            assert_eq!((all.default_name(), all.programs["env"].path.to_str()), ("env", Some(given)));
+        }
+        assert_eq!(config(&["--default-runtime", "dhow"]).unwrap().default_name(), "runc");
+        let refused = |args: &[&str]| config(args).unwrap_err().to_string();
+        assert_eq!(refused(&["--runtime", "nope"]), "specified default runtime 'nope' does not exist");
+        assert_eq!(refused(&["--add-runtime", "crun"]), "invalid runtime argument: crun");
+        assert!(refused(&["--add-runtime", "a=/b", "--add-runtime", "a=/c"]).contains("already defined"));
     }
 
     #[test]

@@ -29,6 +29,16 @@ struct File {
     debug: bool,
     host_ca: bool,
     instance: Option<String>,
+    runtimes: BTreeMap<String, Runtime>,
+    default_runtime: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Runtime {
+    path: String,
+    #[serde(default)]
+    runtime_args: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +84,10 @@ fn add(mut flags: Flags, text: &str) -> Result<Flags> {
     list("labels", &mut flags.label, file.labels)?;
     list("dns", &mut flags.dns, file.dns)?;
     one("instance", &mut flags.instance, file.instance)?;
+    let runtimes = file.runtimes.iter().map(|(name, runtime)| format!("{name}={}", runtime.path));
+    list("runtimes", &mut flags.add_runtime, runtimes.collect())?;
+    flags.runtime_args = file.runtimes.into_iter().map(|(name, it)| (name, it.runtime_args)).collect();
+    one("default-runtime", &mut flags.default_runtime, file.default_runtime)?;
     flags.debug |= file.debug;
     flags.host_ca |= file.host_ca;
     Ok(flags)
@@ -106,10 +120,16 @@ mod tests {
     #[test]
     fn a_file_adds_to_the_flags() {
         let flags = Flags { bip: Some("10.0.0.1/24".into()), ..Flags::default() };
-        let text = r#"{"data-root": "/d", "debug": true, "log-opts": {"max-size": "1m"},
+        let text = r#"{"data-root": "/d", "debug": true, "default-runtime": "c",
+            "runtimes": {"c": {"path": "/bin/c", "runtimeArgs": ["-v"]}}, "log-opts": {"max-size": "1m"},
             "default-address-pools": [{"base": "10.9.0.0/16", "size": 24}], "insecure-registries": ["r:5000"]}"#;
         let flags = add(flags, text).unwrap();
         assert_eq!(flags.data_root, Some("/d".into()));
+        assert_eq!(flags.add_runtime, ["c=/bin/c"]);
+        assert_eq!(
+            (flags.default_runtime.as_deref(), &flags.runtime_args["c"]),
+            (Some("c"), &vec!["-v".to_owned()])
+        );
         assert_eq!(flags.log_opt, ["max-size=1m"]);
         assert_eq!(flags.default_address_pool, ["base=10.9.0.0/16,size=24"]);
         assert!(flags.debug && flags.bip.is_some());

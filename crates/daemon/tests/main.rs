@@ -8,6 +8,7 @@ mod suite {
     mod compose;
     mod docker_cli;
     mod examples;
+    mod exec;
     mod faults;
     mod files;
     mod held;
@@ -20,6 +21,7 @@ mod suite {
     mod network;
     mod registry;
     mod run;
+    mod runtimes;
     mod side_by_side;
     mod survival;
     mod volumes;

@@ -119,6 +119,9 @@ pub(crate) fn io(operation: &str, object: impl fmt::Display, source: std::io::Er
 
 /// One sentence of a failure of the machine room.
 pub(crate) fn runtime_sentence(error: &dhow_runtime::Error) -> String {
+    if error.step == "runtime" {
+        return crate::runtimes::reason(&error.detail);
+    }
     let mut message = format!("{} {}", error.step, error.object);
     if error.errno != 0 {
         message = format!("{message}: {}", std::io::Error::from_raw_os_error(error.errno));

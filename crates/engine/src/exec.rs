@@ -184,13 +184,7 @@ impl Execs {
 
     /// Starts it; with streams unless detached. A program that cannot be executed: exit code 126/127 is kept, the error says docker's
     /// `OCI runtime exec failed: exec failed: …: executable file not found in $PATH: unknown`.
-    pub async fn start(
-        &self,
-        id: &str,
-        detach: bool,
-        tty: bool,
-        console_size: (u16, u16),
-    ) -> Result<Option<Duplex>> {
+    pub async fn start(&self, id: &str, detach: bool, console_size: (u16, u16)) -> Result<Option<Duplex>> {
         self.shared.admit()?;
         let mut view = self.shared.execs.find(id)?;
         let handle = self.shared.containers.find(&view.container)?;
@@ -199,7 +193,6 @@ impl Execs {
             return Err(Error::new(Kind::Conflict, format!("Error: Exec command {id} {state}")));
         }
         let live = ready(&handle)?;
-        view.create.tty |= tty;
         if console_size.0 > 0 {
             view.create.console_size = console_size;
         }
@@ -321,9 +314,8 @@ async fn launch(
         Err(refusal) => {
             live.link.forget(id);
             let sentence = task::refusal_sentence(&refusal);
-            let message = format!(
-                "OCI runtime exec failed: exec failed: unable to start container process: {sentence}: unknown"
-            );
+            let ours = if live.outside { "" } else { "exec failed: unable to start container process: " };
+            let message = format!("OCI runtime exec failed: {ours}{sentence}: unknown");
             let code = task::refusal_code(&refusal);
             let (kind, code) = if code == 128 { (Kind::Internal, 126) } else { (Kind::Invalid, code) };
             return Err((Error::new(kind, message), code));
@@ -349,6 +341,9 @@ async fn plan(
     let (shared, view, live, create) = (shared.clone(), handle.view(), live.clone(), create.clone());
     blocking::run(move || {
         let process = process(&view.spec, &live, &create)?;
+        if live.outside {
+            return crate::runtimes::json(&process);
+        }
         Ok(dhow_runtime::plan_exec(&live.oci, &process, &shared.host)?.encode())
     })
     .await
@@ -405,10 +400,11 @@ pub(crate) async fn probe(
     let create = Create { cmd: args.to_vec(), attach: (false, true, true), ..Create::default() };
     let plan = plan(shared, &handle, live, &create).await?;
     let id = names::id()?;
+    emit(shared, &handle, &action("exec_create", args), &[("execID", &id)]);
     let (near, far) = dhow_shim::attach_pair().map_err(|e| io("connect", "a health probe", e))?;
     let target = Target::Exec(id.clone());
     live.link.attach(target.clone(), far, Streams { stdin: false, stdout: true, stderr: true }).await?;
-    let exit = live.link.exit_of(&id);
+    let mut exit = live.link.exit_of(&id);
     let request = Request::Exec { id: id.clone(), plan, stdio: StdioConfig::default() };
     if let Err(refusal) = live.link.call(&request, &[]).await {
         live.link.forget(&id);
@@ -418,13 +414,23 @@ pub(crate) async fn probe(
         );
         return Err(Error::new(Kind::Invalid, message));
     }
+    emit(shared, &handle, &action("exec_start", args), &[("execID", &id)]);
+    let died = |code: i32| {
+        emit(shared, &handle, "exec_die", &[("execID", &id), ("exitCode", &code.to_string())]);
+    };
     let output = tokio::spawn(collect(containers::duplex(near)?, max));
-    let code = match tokio::time::timeout(timeout, exit).await {
-        Ok(Ok(exit)) => Some(exit.code),
+    let code = match tokio::time::timeout(timeout, &mut exit).await {
+        Ok(Ok(exit)) => {
+            died(exit.code);
+            Some(exit.code)
+        }
         Ok(Err(_gone)) => return Err(not_running(container)),
         Err(_elapsed) => {
             if let Err(refusal) = live.link.signal(target, 9).await {
                 tracing::debug!(container, ?refusal, "a health probe ended by itself at the last moment");
+            }
+            if let Ok(exit) = exit.await {
+                died(exit.code);
             }
             None
         }

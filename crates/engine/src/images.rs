@@ -17,7 +17,7 @@ use dhow_oci::{
     Platform, Reference,
     image::{History, ImageConfig},
 };
-pub use dhow_registry::{Credentials, Progress};
+pub use dhow_registry::{About, Credentials, Progress, Pushed};
 use dhow_store::Image;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -152,6 +152,63 @@ impl Images {
         let name = image.clone().with_default_tag().familiar();
         self.shared.events.note("image", "pull", &name, [("name", image.familiar_name().as_str())]);
         Ok(pulled)
+    }
+
+    /// `docker push`: the image under this tag, or without one every tag of the repository. What the registry has then, tag by tag.
+    pub async fn push(
+        &self,
+        name: &Reference,
+        credentials: Option<&Credentials>,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Vec<(Reference, Pushed)>> {
+        self.shared.admit()?;
+        let names = self.tags_to_push(name)?;
+        let tell = move |step: Progress| {
+            if progress.try_send(step).is_err() {
+                tracing::trace!("a line of progress was dropped");
+            }
+        };
+        let mut all = Vec::new();
+        for name in names {
+            let image = self.get(&name.familiar())?;
+            let pushed = self.shared.registry.push(&self.shared.store, &image, &name, credentials, &tell);
+            let pushed = pushed.await?;
+            let (shared, by_digest) = (self.shared.clone(), name.with_digest(pushed.digest.clone()));
+            blocking::run(move || Ok(shared.store.tag(&image.id, &by_digest)?)).await?;
+            let familiar = name.familiar();
+            self.shared.events.note("image", "push", &familiar, [("name", name.familiar_name().as_str())]);
+            all.push((name, pushed));
+        }
+        Ok(all)
+    }
+
+    fn tags_to_push(&self, name: &Reference) -> Result<Vec<Reference>> {
+        let absent = |text: String| Error::new(Kind::NotFound, text);
+        if name.digest().is_some() {
+            return Err(Error::new(Kind::Invalid, "cannot push a digest reference"));
+        }
+        let same = |other: &&Reference| {
+            other.domain() == name.domain()
+                && other.path() == name.path()
+                && (name.tag().is_none() || other.tag() == name.tag())
+        };
+        let images = self.shared.store.images();
+        let found: Vec<_> = images.iter().flat_map(|image| &image.tags).filter(same).cloned().collect();
+        match (found.is_empty(), name.tag()) {
+            (false, _) => Ok(found),
+            (true, Some(tag)) => {
+                let name = name.familiar_name();
+                Err(absent(format!("tag does not exist: {name}:{tag}")))
+            }
+            (true, None) => {
+                Err(absent(format!("An image does not exist locally with the tag: {}", name.familiar_name())))
+            }
+        }
+    }
+
+    /// What the registry has under a name.
+    pub async fn about(&self, image: &Reference, credentials: Option<&Credentials>) -> Result<About> {
+        Ok(self.shared.registry.about(image, credentials).await?)
     }
 
     /// Checks credentials.

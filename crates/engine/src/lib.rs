@@ -15,6 +15,7 @@ mod link;
 pub mod logs;
 mod names;
 pub mod networks;
+mod runtimes;
 mod shared;
 pub mod steps;
 pub mod system;
@@ -26,6 +27,7 @@ pub use error::{Error, Kind, Result};
 pub use dhow_net::{Endpoint, Pool, Protocol, Published, Subnet};
 pub use dhow_oci as oci;
 pub use dhow_store::{Image, Volume};
+pub use runtimes::{Program as RuntimeProgram, Runtimes};
 
 use shared::Shared;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
@@ -55,6 +57,8 @@ pub struct Config {
     pub registry: dhow_registry::Config,
     /// `--host-ca`: bind the host's CA bundle into build steps.
     pub host_ca: bool,
+    /// `--add-runtime`, `--default-runtime`.
+    pub runtimes: Runtimes,
     /// `--dns`.
     pub dns: Vec<IpAddr>,
     /// `--debug`.

@@ -19,6 +19,7 @@ use dhow_shim::{LogConfig, Request, StdioConfig, Target};
 use dhow_store::Snapshot;
 use rustix::fd::{AsFd, OwnedFd};
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -41,13 +42,15 @@ pub struct StepMount {
 }
 
 /// The network of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "docker's words")]
 pub enum StepNetwork {
     #[default]
     Default,
     None,
     Host,
+    /// By name or id.
+    Named(String),
 }
 
 /// What to run.
@@ -193,10 +196,15 @@ fn network(shared: &Shared, step: &Step, made: &mut Made) -> Result<()> {
         return Ok(());
     }
     let sandbox = shared.net.sandbox(&spec::sysctls(&Spec::default(), true).0)?;
-    if step.network == StepNetwork::Default {
-        let bridge = shared.networks.find(networks::BRIDGE)?;
+    let name = match &step.network {
+        StepNetwork::Default => Some(networks::BRIDGE),
+        StepNetwork::Named(name) => Some(name.as_str()),
+        StepNetwork::None | StepNetwork::Host => None,
+    };
+    if let Some(name) = name {
+        let network = shared.networks.find(name)?;
         let attach = dhow_net::Attach {
-            network: bridge.id.clone(),
+            network: network.id.clone(),
             container: made.id.clone(),
             default_route: true,
             ..dhow_net::Attach::default()
@@ -257,10 +265,15 @@ fn files(shared: &Shared, step: &Step, hostname: &str, made: &Made) -> Result<Ve
     }
     let resolvers = shared.net.resolvers();
     let servers = if shared.config.dns.is_empty() { resolvers.servers } else { shared.config.dns.clone() };
-    let resolv = if step.network == StepNetwork::Host {
-        std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
-    } else {
-        containers::files::resolv(&servers, &resolvers.search, &resolvers.options)
+    let resolv = match step.network {
+        StepNetwork::Host => std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        StepNetwork::Named(_) => {
+            let options = ["ndots:0".to_owned()];
+            containers::files::resolv(&[IpAddr::from([127, 0, 0, 11])], &resolvers.search, &options)
+        }
+        StepNetwork::Default | StepNetwork::None => {
+            containers::files::resolv(&servers, &resolvers.search, &resolvers.options)
+        }
     };
     let texts = [
         ("hosts", containers::files::hosts(&entries, true)),
@@ -305,6 +318,7 @@ fn specification(
         cgroup_parent: shared.config.cgroup_parent(),
         hostname: hostname.to_owned(),
         args: step.args.clone(),
+        link_env: Vec::new(),
         identity,
         mounts,
         join,
@@ -354,6 +368,7 @@ async fn conduct(
         netns: made.sandbox.is_some(),
         stdio: StdioConfig::default(),
         log: LogConfig::None,
+        outside: None,
     };
     let fds: Vec<_> = made.sandbox.iter().map(AsFd::as_fd).collect();
     let refused = |refusal: dhow_runtime::Error| {

@@ -98,6 +98,15 @@ pub struct ImageConfig {
     /// One entry an instruction, base first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
+    /// docker's, of a committed image: the image below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Digest>,
+    /// docker's, of a committed image: the container's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// docker's, of a committed image: what the container ran with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<ContainerConfig>,
 }
 
 /// The layers of an image by the digests of their plain tars, base first.
@@ -183,6 +192,9 @@ pub struct ContainerConfig {
     /// Whether the command line is already a shell's (classic builder).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_escaped: bool,
+    /// docker's: the name of the image that a container was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// Go's `struct{}` as a map's value.

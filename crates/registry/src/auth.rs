@@ -1,6 +1,6 @@
 //! Challenges (`WWW-Authenticate`), and tokens that answer them, kept until they expire.
 
-use crate::Credentials;
+use crate::{Credentials, session::Access};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
@@ -127,16 +127,20 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn new(host: &str, repository: &str, credentials: Option<&Credentials>) -> Self {
+    pub(crate) fn new(host: &str, scope: String, credentials: Option<&Credentials>) -> Self {
         let secret = |c: &Credentials| format!("{}\n{}", c.password, c.identity_token);
         let user = credentials.map(|c| (c.username.clone(), secret(c))).unwrap_or_default();
-        Self { host: host.to_owned(), scope: scope(repository), user }
+        Self { host: host.to_owned(), scope, user }
     }
 }
 
-/// What a pull needs; nothing for a login.
-pub(crate) fn scope(repository: &str) -> String {
-    if repository.is_empty() { String::new() } else { format!("repository:{repository}:pull") }
+/// What a pull or push needs; nothing for a login.
+pub(crate) fn scope(repository: &str, access: Access) -> String {
+    match access {
+        _ if repository.is_empty() => String::new(),
+        Access::Pull => format!("repository:{repository}:pull"),
+        Access::Push => format!("repository:{repository}:pull,push"),
+    }
 }
 
 /// `Authorization` values that were right once.

@@ -1,10 +1,10 @@
 //! The public face: configuration, credentials, progress, and the client.
 
 use crate::{
-    Error, auth, endpoint,
+    About, Error, Pushed, about, auth, endpoint,
     http::Http,
     net::{Insecure, Proxies},
-    pull,
+    pull, push,
     session::Session,
 };
 use dhow_oci::{Platform, Reference};
@@ -108,6 +108,29 @@ impl Client {
     ) -> Result<Arc<Image>, Error> {
         let image = image.clone().with_default_tag();
         pull::pull(self, store, &image, platform, credentials, &progress).await
+    }
+
+    /// Pushes an image under a name with a tag. Layers that the registry has are not sent.
+    ///
+    /// # Errors
+    /// See [`crate::Kind`].
+    pub async fn push(
+        &self,
+        store: &Store,
+        image: &Image,
+        name: &Reference,
+        credentials: Option<&Credentials>,
+        progress: impl Fn(Progress) + Send + Sync,
+    ) -> Result<Pushed, Error> {
+        push::push(self, store, image, name, credentials, &progress).await
+    }
+
+    /// What the registry has under a name, without pulling it.
+    ///
+    /// # Errors
+    /// See [`crate::Kind`].
+    pub async fn about(&self, image: &Reference, credentials: Option<&Credentials>) -> Result<About, Error> {
+        about::about(self, &image.clone().with_default_tag(), credentials).await
     }
 
     /// Checks credentials (`POST /auth`): docker's answer is `Login Succeeded`.

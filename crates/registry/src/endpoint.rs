@@ -57,6 +57,11 @@ pub(crate) async fn of_server(client: &Client, server: &str) -> Vec<Endpoint> {
     }
 }
 
+/// Whether an image's domain is what is spoken to.
+pub(crate) fn same_registry(domain: &str, endpoint: &Endpoint) -> bool {
+    endpoint.host == if domain == HUB { HUB_HOST } else { domain }
+}
+
 async fn of_mirror(client: &Client, url: &str) -> Option<Endpoint> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
     let rest = rest.trim_end_matches('/');

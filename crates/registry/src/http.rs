@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -22,12 +22,20 @@ use std::{collections::HashMap, io, sync::Mutex, time::Duration};
 /// To be connected to one address.
 const CONNECT: Duration = Duration::from_secs(5);
 /// To have the head of an answer: name, connection, TLS, request.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 /// Between two pieces of a body.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
-type Direct = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>;
+/// What a request carries.
+pub(crate) type Content = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Content that is known at once.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Content {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+type Direct = Client<HttpsConnector<HttpConnector>, Content>;
+type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Content>;
 
 #[derive(Clone)]
 enum Pool {
@@ -46,11 +54,12 @@ impl Http {
         Self { proxies, pools: Mutex::default() }
     }
 
-    /// Sends a request; the answer whatever its status.
+    /// Sends a request; the answer whatever its status, if its head comes within `patience`.
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Content>,
         verify: bool,
+        patience: Duration,
     ) -> Result<Response<Incoming>, Error> {
         let (method, uri) = (go_name(request.method()), request.uri().clone());
         let pool = self.pool(&uri, verify).await?;
@@ -60,7 +69,7 @@ impl Http {
                 Pool::Tunnelled(client) => client.request(request).await,
             }
         };
-        match tokio::time::timeout(ANSWER, answer).await {
+        match tokio::time::timeout(patience, answer).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Error::transport(method, &uri, error)),
             Err(_) => Err(Error::transport(method, &uri, io::Error::from(io::ErrorKind::TimedOut))),
@@ -110,6 +119,8 @@ pub(crate) fn go_name(method: &http::Method) -> &'static str {
         http::Method::GET => "Get",
         http::Method::HEAD => "Head",
         http::Method::POST => "Post",
+        http::Method::PUT => "Put",
+        http::Method::PATCH => "Patch",
         _ => "Request",
     }
 }

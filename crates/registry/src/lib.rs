@@ -4,6 +4,7 @@
 //! (one repository: requests with credentials and redirects), `manifest`, `layer` and `pull`. `docs/registry.md` tells the rules.
 #![forbid(unsafe_code)]
 
+mod about;
 mod auth;
 mod client;
 mod endpoint;
@@ -13,8 +14,12 @@ mod layer;
 mod manifest;
 mod net;
 mod pull;
+mod push;
 mod session;
 mod tls;
+mod upload;
 
+pub use about::About;
 pub use client::{Client, Config, Credentials, Progress};
 pub use error::{Error, Kind};
+pub use push::Pushed;

@@ -51,7 +51,11 @@ fn verified(bytes: Bytes, expected: Option<&Digest>, what: &str) -> Result<Docum
     }
 }
 
-async fn fetch(session: &Session, image: &Reference, expected: Option<&Digest>) -> Result<Document, Error> {
+pub(crate) async fn fetch(
+    session: &Session,
+    image: &Reference,
+    expected: Option<&Digest>,
+) -> Result<Document, Error> {
     let name = expected.map_or_else(|| image.tag().unwrap_or("latest"), Digest::as_str);
     let types =
         [media::OCI_INDEX, media::DOCKER_LIST, media::OCI_MANIFEST, media::DOCKER_MANIFEST, "*/*;q=0.1"]
@@ -79,13 +83,13 @@ struct Shape {
     manifests: Option<serde::de::IgnoredAny>,
 }
 
-fn parse<'a, T: Deserialize<'a>>(document: &'a Document, image: &Reference) -> Result<T, Error> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(document: &'a Document, image: &Reference) -> Result<T, Error> {
     serde_json::from_slice(&document.bytes).map_err(|error| {
         Error::invalid(format!("manifest of {} ({}): {error}", image.familiar(), document.digest))
     })
 }
 
-fn is_index(document: &Document, image: &Reference) -> Result<bool, Error> {
+pub(crate) fn is_index(document: &Document, image: &Reference) -> Result<bool, Error> {
     let shape: Shape = parse(document, image)?;
     if shape.schema_version == 1 {
         let why = "image manifest version 2, schema 1 is not supported: push it again with a current client";

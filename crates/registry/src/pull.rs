@@ -3,7 +3,7 @@
 use crate::{
     Client, Credentials, Error, Progress, endpoint, layer,
     manifest::{self, Resolved},
-    session::Session,
+    session::{Access, Session},
 };
 use dhow_oci::{
     Digest, Platform, Reference,
@@ -28,7 +28,7 @@ pub(crate) async fn pull(
     let line = |id: &str, status: String| progress(Progress { id: id.to_owned(), status, bytes: None });
     let mut last = None;
     for endpoint in endpoint::of_domain(client, image.domain()).await {
-        let session = Session::new(client, endpoint, image, credentials);
+        let session = Session::new(client, endpoint, image, credentials, Access::Pull);
         match manifest::resolve(&session, image, platform).await {
             Ok(resolved) => {
                 let name = image.tag().unwrap_or_else(|| image.digest().map_or("", Digest::as_str));

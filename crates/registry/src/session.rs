@@ -5,13 +5,12 @@ use crate::{
     auth::{self, Challenge, Key},
     endpoint::{self, Endpoint},
     error::Complaint,
-    http::{body, go_name},
+    http::{ANSWER, Content, body, go_name, whole},
     net::split_port,
 };
 use bytes::Bytes;
 use dhow_oci::Reference;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use std::time::Duration;
 
@@ -32,10 +31,18 @@ impl From<Error> for Failure {
     }
 }
 
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Pull,
+    Push,
+}
+
 pub(crate) struct Session {
-    client: Client,
+    pub(crate) client: Client,
     pub(crate) endpoint: Endpoint,
-    repository: String,
+    pub(crate) repository: String,
+    access: Access,
     credentials: Option<Credentials>,
 }
 
@@ -46,17 +53,19 @@ impl Session {
         endpoint: Endpoint,
         image: &Reference,
         credentials: Option<&Credentials>,
+        access: Access,
     ) -> Self {
         let given = |c: &&Credentials| {
             !(c.username.is_empty() && c.identity_token.is_empty() && c.registry_token.is_empty())
         };
         let credentials = credentials.filter(given).filter(|_| !endpoint.mirror).cloned();
-        Self { client: client.clone(), endpoint, repository: image.path().to_owned(), credentials }
+        Self { client: client.clone(), endpoint, repository: image.path().to_owned(), access, credentials }
     }
 
     pub(crate) fn for_login(client: &Client, endpoint: Endpoint, credentials: &Credentials) -> Self {
         let credentials = Some(credentials.clone());
-        Self { client: client.clone(), endpoint, repository: String::new(), credentials }
+        let repository = String::new();
+        Self { client: client.clone(), endpoint, repository, access: Access::Pull, credentials }
     }
 
     /// The sentence for a failure about `image`.
@@ -90,16 +99,28 @@ impl Session {
         path: &str,
         headers: &[(header::HeaderName, HeaderValue)],
     ) -> Result<Response<Incoming>, Failure> {
-        let url = format!("{}/v2/{}/{path}", self.endpoint.base, self.repository);
-        self.fetch(&url, headers).await
+        self.fetch(&self.url(path), headers).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}/v2/{}/{path}", self.endpoint.base, self.repository)
     }
 
     fn key(&self) -> Key {
-        Key::new(&self.endpoint.host, &self.repository, self.credentials.as_ref())
+        let scope = auth::scope(&self.repository, self.access);
+        Key::new(&self.endpoint.host, scope, self.credentials.as_ref())
     }
 
     fn tokens(&self) -> &auth::Tokens {
         &self.client.inner.tokens
+    }
+
+    /// What answered the last challenge.
+    fn authorization(&self) -> Option<HeaderValue> {
+        match self.credentials.as_ref().filter(|c| !c.registry_token.is_empty()) {
+            Some(credentials) => auth::bearer(&credentials.registry_token),
+            None => self.tokens().find(&self.key()),
+        }
     }
 
     async fn fetch(
@@ -107,13 +128,64 @@ impl Session {
         url: &str,
         headers: &[(header::HeaderName, HeaderValue)],
     ) -> Result<Response<Incoming>, Failure> {
-        let mut authorization = self.tokens().find(&self.key());
-        if let Some(credentials) = self.credentials.as_ref().filter(|c| !c.registry_token.is_empty()) {
-            authorization = auth::bearer(&credentials.registry_token);
+        self.challenged(url, |authorization| self.follow(url, headers, authorization)).await
+    }
+
+    /// Sends a request that changes something; its content can be sent again after a challenge. Redirects are not followed.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        content_type: &str,
+        content: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
+        let attempt = |authorization: Option<HeaderValue>| {
+            let mut request = Request::builder().method(method.clone()).uri(url);
+            if !content_type.is_empty() {
+                request = request.header(header::CONTENT_TYPE, content_type);
+            }
+            if let Some(value) = authorization {
+                request = request.header(header::AUTHORIZATION, value);
+            }
+            let content = whole(content.clone());
+            async move { Ok(self.send(request, content, ANSWER).await?) }
+        };
+        self.challenged(url, attempt).await
+    }
+
+    /// Sends content that comes only once, with what answered the last challenge.
+    pub(crate) async fn stream(
+        &self,
+        method: Method,
+        url: &str,
+        content: Content,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(header::CONTENT_TYPE, "application/octet-stream");
+        if let Some(value) = self.authorization() {
+            request = request.header(header::AUTHORIZATION, value);
         }
+        let response = self.send(request, content, patience).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        Err(Failure::Refused(status, Complaint::read(status, &body(response, SMALL, url).await?)))
+    }
+
+    /// Tries, answers one challenge, tries again. Only success comes back.
+    async fn challenged<F: Future<Output = Result<Response<Incoming>, Failure>>>(
+        &self,
+        url: &str,
+        attempt: impl Fn(Option<HeaderValue>) -> F,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut authorization = self.authorization();
         let mut answered_challenge = false;
         loop {
-            let response = self.follow(url, headers, authorization.as_ref()).await?;
+            let response = attempt(authorization.take()).await?;
             endpoint::answered(&self.client, &self.endpoint);
             let status = response.status();
             if status.is_success() {
@@ -138,7 +210,7 @@ impl Session {
         &self,
         url: &str,
         headers: &[(header::HeaderName, HeaderValue)],
-        authorization: Option<&HeaderValue>,
+        authorization: Option<HeaderValue>,
     ) -> Result<Response<Incoming>, Failure> {
         let bad = |url: &str| Error::invalid(format!("registry {}: not a URL: {url}", self.endpoint.host));
         let first: Uri = url.parse().map_err(|_| bad(url))?;
@@ -149,10 +221,10 @@ impl Session {
                 request = request.header(name, value);
             }
             let ours = (uri.authority(), uri.scheme()) == (first.authority(), first.scheme());
-            if let Some(value) = authorization.filter(|_| ours) {
+            if let Some(value) = authorization.as_ref().filter(|_| ours) {
                 request = request.header(header::AUTHORIZATION, value);
             }
-            let response = self.send(request, Bytes::new()).await?;
+            let response = self.send(request, whole(Bytes::new()), ANSWER).await?;
             let target = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             let (true, Some(target)) = (response.status().is_redirection(), target) else {
                 return Ok(response);
@@ -179,7 +251,7 @@ impl Session {
     }
 
     /// Plain HTTP only where the operator, or a plain registry itself, has given up secrecy.
-    async fn allow(&self, uri: &Uri) -> Result<(), Error> {
+    pub(crate) async fn allow(&self, uri: &Uri) -> Result<(), Error> {
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let insecure = self.endpoint.is_plain() || self.client.inner.insecure.contains(host).await;
         match uri.scheme_str() {
@@ -195,18 +267,18 @@ impl Session {
     async fn send(
         &self,
         request: http::request::Builder,
-        content: Bytes,
+        content: Content,
+        patience: Duration,
     ) -> Result<Response<Incoming>, Error> {
         let request = request.header(header::USER_AGENT, concat!("dhow/", env!("CARGO_PKG_VERSION")));
-        let request =
-            request.body(Full::new(content)).map_err(|e| Error::internal(format!("make request: {e}")))?;
+        let request = request.body(content).map_err(|e| Error::internal(format!("make request: {e}")))?;
         let host = request.uri().authority().map_or("", |authority| authority.as_str()).to_owned();
         let verify = if host == self.endpoint.host {
             self.endpoint.verify
         } else {
             !self.client.inner.insecure.contains(&host).await
         };
-        self.client.inner.http.send(request, verify).await
+        self.client.inner.http.send(request, verify, patience).await
     }
 
     /// The `Authorization` that answers a challenge; `None` when we have nothing to answer with.
@@ -221,7 +293,8 @@ impl Session {
                 Ok(value)
             }
             Challenge::Bearer { realm, service, scope } => {
-                let scope = if scope.is_empty() { auth::scope(&self.repository) } else { scope.clone() };
+                let scope =
+                    if scope.is_empty() { auth::scope(&self.repository, self.access) } else { scope.clone() };
                 let (token, life) = self.token(realm, service, &scope).await?;
                 let value = auth::bearer(&token);
                 let value = value.ok_or_else(|| Error::invalid(format!("{realm}: the token is not one")))?;
@@ -247,7 +320,7 @@ impl Session {
                 ]);
                 let request =
                     Request::post(&uri).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-                self.send(request, Bytes::from(form(&query))).await?
+                self.send(request, whole(form(&query)), ANSWER).await?
             }
             None => {
                 let named = credentials.filter(|c| !c.username.is_empty());
@@ -257,7 +330,7 @@ impl Session {
                 if let Some(value) = named.and_then(auth::basic) {
                     request = request.header(header::AUTHORIZATION, value);
                 }
-                self.send(request, Bytes::new()).await?
+                self.send(request, whole(Bytes::new()), ANSWER).await?
             }
         };
         let status = response.status();

@@ -5,14 +5,22 @@ use crate::cgroup::apply::Doors;
 use crate::child::{self, Inherited};
 use crate::plan::Body;
 use crate::start::receive;
-use crate::wire::Answer;
+use crate::wire::{self, Answer};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::Image;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+
+/// The process, and who stands between.
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) reaper: Option<(Pid, OwnedFd)>,
+}
 
 /// Makes the process, which runs [`child::run`] and never comes back; its pid here, and a descriptor of it. `container` is the first
 /// process of a running container, `socket` our end to the child.
@@ -21,10 +29,15 @@ pub(crate) fn process(
     doors: &Doors,
     container: Option<Pid>,
     socket: BorrowedFd<'_>,
+    status: Option<&OwnedFd>,
     image: &mut Image,
-) -> Result<(Pid, OwnedFd), Error> {
+) -> Result<Born, Error> {
+    if let Some(status) = status {
+        return by_reaper(inherited, doors, container, socket, status, image);
+    }
+    let alone = |(pid, pidfd)| Born { pid, pidfd, reaper: None };
     if inherited.go_between() {
-        return by_go_between(inherited, socket, doors, image);
+        return by_go_between(inherited, socket, doors, image).map(alone);
     }
     let join = inherited.joins.iter().find(|(flag, _)| *flag == new::PID).map(|(_, fd)| fd.as_fd());
     // What follows the clone is the parent's alone.
@@ -32,6 +45,51 @@ pub(crate) fn process(
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Cloned::Child => child::run(inherited, image),
     })?
+    .map(alone)
+}
+
+/// Has a process in the container make the process, and stay to collect what that leaves behind; `status` is its end of a pipe.
+fn by_reaper(
+    inherited: &Inherited<'_>,
+    doors: &Doors,
+    container: Option<Pid>,
+    socket: BorrowedFd<'_>,
+    status: &OwnedFd,
+    image: &mut Image,
+) -> Result<Born, Error> {
+    let failed = |e| Error::os("clone3", "reaper", e);
+    let reaper = in_pid_namespace(None, inherited.target, || match clone3(0, None).map_err(failed)? {
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Cloned::Child => {
+            child::reap(inherited, status, image, || clone_into(inherited.body, doors, container))
+        }
+    })??;
+    let born = match receive(socket)? {
+        // The number is one in the container.
+        Answer::Born(_, pidfd) => pid_of(pidfd.as_fd()).map(|pid| (pid, pidfd)),
+        Answer::Failed(error) => Err(error),
+        _ => Err(failed(Errno::CHILD).because("it died")),
+    };
+    let born = born.and_then(|born| match wire::go(socket) {
+        Ok(()) => Ok(born),
+        Err(e) => Err(Error::os("tell", "the child", e)),
+    });
+    let (pid, pidfd) = born.inspect_err(|_| {
+        // What it made waits for a word that does not come, and ends with the socket; nobody is left to collect the reaper but here.
+        rustix::net::shutdown(socket, rustix::net::Shutdown::Both).unwrap_or_default();
+        let ended =
+            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(reaper.1.as_fd()), WaitIdOptions::EXITED));
+        ended.unwrap_or_default();
+    })?;
+    Ok(Born { pid, pidfd, reaper: Some(reaper) })
+}
+
+/// The number behind a descriptor, in our pid namespace.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<Pid, Error> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.and_then(Pid::from_raw).ok_or_else(|| Error::os("read", &path, Errno::SRCH))
 }
 
 /// Has a process that cannot come back enter namespaces, and make the container's process as our child.
@@ -46,12 +104,31 @@ fn by_go_between(
         Cloned::Parent { pidfd, .. } => pidfd,
         Cloned::Child => child::go_between(inherited, doors.folder.as_ref().map(AsFd::as_fd), image),
     };
-    // It ends by itself, at once.
-    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+    // It ends by itself, at once, and its code says which message it sent. The container's process may have been faster with one of its own.
+    let ended = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
         .map_err(failed)?;
-    match receive(socket)? {
-        Answer::Born(pid, pidfd) => Ok((pid, pidfd)),
-        Answer::Failed(error) => Err(error),
+    let code = ended.and_then(|status| status.exit_status());
+    let mut failure = None;
+    while code == Some(child::BORN) {
+        match receive(socket)? {
+            Answer::Born(pid, pidfd) => {
+                if let Some(error) = failure {
+                    rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))
+                        .map_err(failed)?;
+                    return Err(error);
+                }
+                wire::go(socket).map_err(failed)?;
+                return Ok((pid, pidfd));
+            }
+            Answer::Failed(error) => failure = Some(error),
+            _ => return Err(failed(Errno::PROTO)),
+        }
+    }
+    match code {
+        Some(child::UNBORN) => match receive(socket)? {
+            Answer::Failed(error) => Err(error),
+            _ => Err(failed(Errno::PROTO)),
+        },
         _ => Err(failed(Errno::CHILD).because("it died")),
     }
 }

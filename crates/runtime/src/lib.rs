@@ -5,6 +5,7 @@
 
 mod agent;
 mod birth;
+mod bundle;
 mod caps;
 mod cgroup;
 mod child;
@@ -24,6 +25,7 @@ mod trees;
 mod userns;
 mod wire;
 
+pub use bundle::mount_bundle;
 pub use cgroup::control::{freeze, frozen, processes, signal_all};
 pub use cgroup::kill::{kill_all, remove_cgroups};
 pub use cgroup::lack::Lack;
@@ -35,4 +37,4 @@ pub use error::Error;
 pub use host::Host;
 pub use init::init_main;
 pub use plan::{Options, Plan, RootFs, plan, plan_exec};
-pub use start::{Process, Stdio, create, create_apart, exec, exec_apart};
+pub use start::{Process, Stdio, create, create_apart, exec, exec_apart, try_wait};

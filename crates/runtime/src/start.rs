@@ -9,6 +9,7 @@ use crate::plan::{Body, Plan};
 use crate::wire::{self, Answer};
 use crate::{Error, birth, interfaces, step, trees, userns};
 use dhow_sys::exec::{Image, close_all};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
 use rustix::io::Errno;
@@ -35,6 +36,8 @@ pub enum Stdio<'a> {
 pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    /// Its parent, if that is not the caller.
+    reaper: Option<Reaper>,
     socket: OwnedFd,
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
@@ -43,6 +46,18 @@ pub struct Process {
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
+}
+
+/// The process between an additional process and the caller.
+#[derive(Debug)]
+struct Reaper {
+    pid: Pid,
+    /// Until somebody else waits for it.
+    pidfd: Option<OwnedFd>,
+    /// Four bytes, then the end.
+    status: OwnedFd,
+    /// It was killed: nobody will ever say how the process ended.
+    gone: bool,
 }
 
 /// What a failed start takes back.
@@ -170,6 +185,8 @@ fn start(
     );
     keep.extend(hooks.as_ref().map(|hooks| hooks.output.as_fd()));
     keep.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    // Who goes apart has nobody to stay for.
+    let status = if container.is_some() && apart.is_none() { Some(status_pipe()?) } else { None };
     let inherited = Inherited {
         body,
         parent: &child,
@@ -185,15 +202,25 @@ fn start(
         hooks: hooks.as_ref(),
         keep: &keep,
         joined: false,
+        reaped: status.is_some(),
         apart,
     };
-    let (pid, pidfd) = birth::process(&inherited, &doors, container, parent.as_fd(), &mut image)?;
+    let (status, end) = status.unzip();
+    let birth::Born { pid, pidfd, reaper } =
+        birth::process(&inherited, &doors, container, parent.as_fd(), end.as_ref(), &mut image)?;
+    let reaper = reaper.zip(status).map(|((pid, pidfd), status)| Reaper {
+        pid,
+        pidfd: Some(pidfd),
+        status,
+        gone: false,
+    });
     let Doors { tasks, folder } = doors;
     let held = tasks.into_iter().chain(folder).chain(joins.into_iter().map(|(_, fd)| fd));
-    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).collect());
+    close_all(held.chain(trees).chain(hooks.map(|hooks| hooks.output)).chain([child]).chain(end).collect());
     let mut process = Process {
         pid,
         pidfd,
+        reaper,
         socket: parent,
         console: None,
         mount_namespace: None,
@@ -211,6 +238,12 @@ fn start(
             .map_err(|e| Error::os("open", &path, e))?,
     );
     Ok(process)
+}
+
+/// By which a reaper says how its process ended.
+fn status_pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
+    rustix::pipe::pipe_with(flags).map_err(|e| Error::os("pipe", "for an exit status", e))
 }
 
 /// The command lines of the child's hooks. Without an environment of its own a hook has the program's.
@@ -264,7 +297,7 @@ fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
 }
 
 /// Makes the writable layer's folders with the owner and mode of the image's root.
-fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
+pub(crate) fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error> {
     let stat = overlay.top.as_ref().map(rustix::fs::stat).transpose();
     let stat = stat
         .map_err(|e| Error::os("stat layer", overlay.top.as_deref().unwrap_or(Path::new("")).display(), e))?;
@@ -294,6 +327,34 @@ fn layers(overlay: &step::Overlay, made: &mut Vec<PathBuf>) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// Takes the exit status of a child, 128 + n for signal n, if it has ended; 255 if somebody else took it.
+#[must_use]
+pub fn try_wait(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    match waitid(WaitId::PidFd(pidfd), options) {
+        Ok(Some(status)) => {
+            let signal = || status.terminating_signal().map(|signal| 128 + signal);
+            Some(status.exit_status().or_else(signal).unwrap_or(255))
+        }
+        Ok(None) | Err(Errno::INTR) => None,
+        Err(_) => Some(255),
+    }
+}
+
+/// Kills; one that has ended is dead enough.
+fn kill(pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// A process in an uninterruptible sleep does not end; who comes after it must not wait for it.
+fn await_end(pidfd: &OwnedFd) {
+    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)).unwrap_or_default();
 }
 
 impl Process {
@@ -349,6 +410,67 @@ impl Process {
     /// The terminal's master, once.
     pub fn console(&mut self) -> Option<OwnedFd> {
         self.console.take()
+    }
+
+    /// Pollable: readable when [`Process::try_wait`] has something to say.
+    #[must_use]
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        let reaper = self.reaper.as_ref().filter(|reaper| !reaper.gone);
+        reaper.map_or(self.pidfd.as_fd(), |reaper| reaper.status.as_fd())
+    }
+
+    /// Takes its exit status, 128 + n for signal n, if it has ended; 255 if somebody else took it, 137 if its reaper was killed before it.
+    pub fn try_wait(&mut self) -> Option<i32> {
+        let Some(reaper) = &mut self.reaper else { return try_wait(self.pidfd.as_fd()) };
+        let mut code = [0; 4];
+        match rustix::io::read(&reaper.status, &mut code) {
+            Ok(4) => return Some(i32::from_le_bytes(code)),
+            Err(Errno::AGAIN | Errno::INTR) => return None,
+            Ok(_) | Err(_) => reaper.gone = true,
+        }
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ended = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now));
+        ended.is_ok_and(|count| count > 0).then_some(137)
+    }
+
+    /// The child of the caller that collects what an additional process leaves behind, once: it is to be waited for, and ends
+    /// when nothing is left, maybe long after the process.
+    pub fn take_reaper(&mut self) -> Option<OwnedFd> {
+        self.reaper.as_mut()?.pidfd.take()
+    }
+
+    /// Kills an additional process and all that it started, also what has left its process group. Only before it was seen to have ended.
+    ///
+    /// # Errors
+    /// What the kernel says but that there is nobody any more.
+    pub fn kill_all(&self) -> rustix::io::Result<()> {
+        kill(self.pidfd.as_fd())?;
+        let Some(reaper) = &self.reaper else { return Ok(()) };
+        let pid = reaper.pid.as_raw_nonzero();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        // What dies leaves its children to the reaper: the next round sees them. What forks faster than this loses against its pids limit.
+        for _ in 0..64 {
+            let Ok(text) = std::fs::read_to_string(&children) else { return Ok(()) };
+            let pids: Vec<Pid> =
+                text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+            if pids.is_empty() {
+                return Ok(());
+            }
+            for pid in pids {
+                let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+                kill(pidfd.as_fd())?;
+                await_end(&pidfd);
+            }
+        }
+        Ok(())
+    }
+
+    /// The process itself, or its reaper, that ends with it.
+    fn wait_for_child(&self) {
+        let child = self.reaper.as_ref().and_then(|reaper| reaper.pidfd.as_ref()).unwrap_or(&self.pidfd);
+        let reaped =
+            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED));
+        reaped.unwrap_or_default();
     }
 
     /// Lets it go on: seccomp, execve. Returns when the program runs (the CLOEXEC pipe closed).
@@ -411,10 +533,8 @@ impl Process {
         }
         self.waiting = false;
         // It may have ended by itself; then the signal has nobody to go to, and the wait collects it.
-        pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
-        let reaped =
-            rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
-        reaped.unwrap_or_default();
+        kill(self.pidfd.as_fd()).unwrap_or_default();
+        self.wait_for_child();
         self.mount_namespace = None;
         drop(std::mem::take(&mut self.made));
     }

@@ -20,7 +20,7 @@ impl Client {
     /// `ConnectionRefused` or `NotFound` if no shim lives there.
     pub fn connect(dir: &Path) -> io::Result<Self> {
         let socket = socket::new_socket()?;
-        socket::with_address(dir, |address| rustix::net::connect(&socket, address))?;
+        socket::with_address(dir, socket::NAME, |address| rustix::net::connect(&socket, address))?;
         Ok(Self { socket })
     }
 

@@ -1,7 +1,7 @@
 //! Requests and events as bytes: version, kind, sequence number, fields. Numbers are little-endian, texts and bytes have a length of
 //! four bytes before them. Decoding never panics and never believes a length.
 
-use crate::protocol::{Event, Exit, LogConfig, Request, StdioConfig, Target};
+use crate::protocol::{Event, Exit, LogConfig, Outside, Request, StdioConfig, Target};
 use std::{io, os::unix::ffi::OsStrExt, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// Of the messages. A shim outlives the daemon that started it: another layout needs another number.
@@ -71,6 +71,23 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn words(&mut self, words: &[String]) -> &mut Self {
+        self.u32(u32::try_from(words.len()).unwrap_or(u32::MAX));
+        for word in words {
+            self.bytes(word.as_bytes());
+        }
+        self
+    }
+    fn outside(&mut self, outside: Option<&Outside>) -> &mut Self {
+        self.flag(outside.is_some());
+        if let Some(Outside { program, args, id, config }) = outside {
+            self.bytes(program.as_os_str().as_bytes()).words(args).bytes(id.as_bytes()).bytes(config);
+        }
+        self
+    }
+}
+
 struct Reader<'a>(&'a [u8]);
 
 fn garbage(what: &'static str) -> io::Error {
@@ -120,6 +137,20 @@ impl<'a> Reader<'a> {
             .map(str::to_owned)
             .map_err(|_| garbage("message has a text that is not UTF-8"))
     }
+    fn path(&mut self) -> io::Result<PathBuf> {
+        Ok(std::ffi::OsString::from_vec(self.bytes()?.to_vec()).into())
+    }
+    fn words(&mut self) -> io::Result<Vec<String>> {
+        // As long as there is something: a length that lies ends with the message.
+        (0..self.u32()?).map(|_| self.text()).collect()
+    }
+    fn outside(&mut self) -> io::Result<Option<Outside>> {
+        if !self.flag()? {
+            return Ok(None);
+        }
+        let (program, args, id) = (self.path()?, self.words()?, self.text()?);
+        Ok(Some(Outside { program, args, id, config: self.bytes()?.to_vec() }))
+    }
     fn target(&mut self) -> io::Result<Target> {
         match self.u8()? {
             0 => Ok(Target::Init),
@@ -138,7 +169,7 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             0 => Ok(LogConfig::None),
             1 => {
-                let path = PathBuf::from(std::ffi::OsString::from_vec(self.bytes()?.to_vec()));
+                let path = self.path()?;
                 let (max_size, max_files, attrs) = (self.u64()?, self.u32()?, self.text()?);
                 Ok(LogConfig::JsonFile { path, max_size, max_files, attrs })
             }
@@ -166,10 +197,14 @@ pub(crate) fn encode_request(seq: u32, request: &Request) -> Vec<u8> {
         Request::Signal { .. } => 5,
         Request::Resize { .. } => 6,
         Request::Goodbye => 7,
+        Request::Runtime { .. } => 8,
     };
     let mut w = Writer::new(kind, seq);
     match request {
-        Request::Create { plan, netns, stdio, log } => w.bytes(plan).flag(*netns).stdio(stdio).log(log),
+        Request::Create { plan, netns, stdio, log, outside } => {
+            w.bytes(plan).flag(*netns).stdio(stdio).log(log).outside(outside.as_ref())
+        }
+        Request::Runtime { words, input } => w.words(words).bytes(input),
         Request::Exec { id, plan, stdio } => w.bytes(id.as_bytes()).bytes(plan).stdio(stdio),
         Request::Attach { target, stdin, stdout, stderr } => {
             w.target(target).flag(*stdin).flag(*stdout).flag(*stderr)
@@ -185,15 +220,20 @@ pub(crate) fn decode_request(bytes: &[u8]) -> io::Result<(u32, Request)> {
     let mut r = Reader(bytes);
     let (kind, seq) = r.head()?;
     let request = match kind {
-        1 => {
-            Request::Create { plan: r.bytes()?.to_vec(), netns: r.flag()?, stdio: r.stdio()?, log: r.log()? }
-        }
+        1 => Request::Create {
+            plan: r.bytes()?.to_vec(),
+            netns: r.flag()?,
+            stdio: r.stdio()?,
+            log: r.log()?,
+            outside: r.outside()?,
+        },
         2 => Request::Go,
         3 => Request::Exec { id: r.text()?, plan: r.bytes()?.to_vec(), stdio: r.stdio()? },
         4 => Request::Attach { target: r.target()?, stdin: r.flag()?, stdout: r.flag()?, stderr: r.flag()? },
         5 => Request::Signal { target: r.target()?, signal: r.i32()? },
         6 => Request::Resize { target: r.target()?, rows: r.u16()?, cols: r.u16()? },
         7 => Request::Goodbye,
+        8 => Request::Runtime { words: r.words()?, input: r.bytes()?.to_vec() },
         _ => return Err(garbage("message is an unknown request")),
     };
     r.end((seq, request))
@@ -269,12 +309,25 @@ mod tests {
             LogConfig::JsonFile { path: "/a/b".into(), max_size: 1 << 40, max_files: 3, attrs: "{}".into() };
         let exec = || Target::Exec("id".into());
         vec![
-            Request::Create { plan: vec![1, 2], netns: true, stdio: stdio.clone(), log },
+            Request::Create {
+                plan: vec![1, 2],
+                netns: true,
+                stdio: stdio.clone(),
+                log,
+                outside: Some(Outside {
+                    program: "/bin/runc".into(),
+                    args: vec!["--debug".into()],
+                    id: "c".into(),
+                    config: b"{}".to_vec(),
+                }),
+            },
+            Request::Runtime { words: vec!["pause".into()], input: vec![1] },
             Request::Create {
                 plan: vec![],
                 netns: false,
                 stdio: StdioConfig::default(),
                 log: LogConfig::None,
+                outside: None,
             },
             Request::Go,
             Request::Exec { id: "é".into(), plan: vec![9; 70_000], stdio },

@@ -48,7 +48,7 @@ impl Launcher {
         let dir = std::path::absolute(dir)?;
         let made = Made::new(dir)?;
         let listener = socket::new_socket()?;
-        socket::with_address(&made.dir, |address| rustix::net::bind(&listener, address))?;
+        socket::with_address(&made.dir, socket::NAME, |address| rustix::net::bind(&listener, address))?;
         rustix::net::listen(&listener, 16)?;
         // The connection waits in the queue of the socket: the shim finds it when it comes.
         let client = Client::connect(&made.dir)?;
@@ -72,7 +72,7 @@ impl Launcher {
         if self.descriptors.current == self.descriptors.maximum {
             return Ok(());
         }
-        match prlimit(Some(pid), Resource::Nofile, self.descriptors.clone()) {
+        match prlimit(Some(pid), Resource::Nofile, self.descriptors) {
             // Gone already: the connection says so.
             Ok(_) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(errno.into()),

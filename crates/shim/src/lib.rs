@@ -20,4 +20,4 @@ pub use client::{Client, attach_pair};
 pub use exit::read_exit;
 pub use launcher::Launcher;
 pub use process::signal_shim;
-pub use protocol::{Event, Exit, LogConfig, Request, StdioConfig, Target};
+pub use protocol::{Event, Exit, LogConfig, Outside, Request, StdioConfig, Target};

@@ -40,6 +40,19 @@ pub enum LogConfig {
     },
 }
 
+/// Another OCI runtime, that makes and runs the container in place of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// The program, absolute: `/usr/sbin/runc`.
+    pub program: std::path::PathBuf,
+    /// What stands before our own words on its command line.
+    pub args: Vec<String>,
+    /// The container's name for it.
+    pub id: String,
+    /// `config.json`. Its root is `rootfs`; the network namespace, if one comes along, is `DIR/bundle/netns`.
+    pub config: Vec<u8>,
+}
+
 /// From daemon to shim. `seq` comes back in the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -53,6 +66,8 @@ pub enum Request {
         stdio: StdioConfig,
         /// Log.
         log: LogConfig,
+        /// By whom, if not by us; then only the plan's cgroups and root are ours.
+        outside: Option<Outside>,
     },
     /// Execute the program.
     Go,
@@ -60,7 +75,7 @@ pub enum Request {
     Exec {
         /// The daemon's id for it.
         id: String,
-        /// An encoded plan.
+        /// An encoded plan; in a container of another runtime the OCI process as JSON.
         plan: Vec<u8>,
         /// Its streams.
         stdio: StdioConfig,
@@ -93,6 +108,13 @@ pub enum Request {
         rows: u16,
         /// Characters.
         cols: u16,
+    },
+    /// Has the other runtime do something with the container: `pause`, `resume`, `update --resources -`. The reply is `Done`.
+    Runtime {
+        /// Its command line, without the container's name at the end.
+        words: Vec<String>,
+        /// Its standard input.
+        input: Vec<u8>,
     },
     /// Close and reopen nothing else: the container has ended and its exit is known to the daemon; release mounts, cgroups and go.
     Goodbye,

@@ -19,6 +19,8 @@ use std::{
 
 /// Of one packet: what a shim keeps touched for receiving. What is longer goes into a memfd, announced by a packet of one zero.
 const PACKET: usize = 4 * 1024;
+/// Of a shim's socket in its folder.
+pub(crate) const NAME: &str = "sock";
 /// Of any message.
 const LONGEST: u64 = 64 << 20;
 /// Descriptors beside the memfd.
@@ -35,18 +37,19 @@ pub(crate) fn new_socket() -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
 
-/// Calls `f` with the address of `dir/sock`, also where the path is longer than an address may be.
+/// Calls `f` with the address of `dir/name`, also where the path is longer than an address may be.
 pub(crate) fn with_address<T>(
     dir: &Path,
+    name: &str,
     f: impl FnOnce(&SocketAddrUnix) -> rustix::io::Result<T>,
 ) -> io::Result<T> {
-    if let Ok(address) = SocketAddrUnix::new(dir.join("sock")) {
+    if let Ok(address) = SocketAddrUnix::new(dir.join(name)) {
         return Ok(f(&address)?);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(dir, flags, rustix::fs::Mode::empty())?;
     let number = rustix::fd::AsRawFd::as_raw_fd(&folder);
-    let address = SocketAddrUnix::new(format!("/proc/self/fd/{number}/sock"))?;
+    let address = SocketAddrUnix::new(format!("/proc/self/fd/{number}/{name}"))?;
     Ok(f(&address)?)
 }
 
@@ -140,10 +143,10 @@ mod tests {
         let dir = root.join("x".repeat(120));
         std::fs::create_dir_all(&dir).unwrap();
         let server = new_socket().unwrap();
-        with_address(&dir, |address| rustix::net::bind(&server, address)).unwrap();
+        with_address(&dir, NAME, |address| rustix::net::bind(&server, address)).unwrap();
         rustix::net::listen(&server, 1).unwrap();
         let client = new_socket().unwrap();
-        with_address(&dir, |address| rustix::net::connect(&client, address)).unwrap();
+        with_address(&dir, NAME, |address| rustix::net::connect(&client, address)).unwrap();
         std::fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Held {
     pub(crate) layer: Layer,
     /// Every compressed form that was seen, with its size.
     pub(crate) blobs: Vec<(Digest, u64)>,
+    /// The compressed form that we make for registries, once it was made.
+    pub(crate) packed: Option<(Digest, u64)>,
     /// Whether its files and its record are on disk.
     pub(crate) settled: bool,
 }

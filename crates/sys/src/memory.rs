@@ -7,8 +7,12 @@ use std::ffi::{c_int, c_void};
 /// Address and size of what a program only reads; more segments than this no linker makes.
 type Segments = [(usize, usize); 8];
 
+/// How far down the stack is given up: what a program touched in depths that it has come back from.
+const DEPTH: usize = 128 << 10;
+const PAGE: usize = 4096;
+
 /// [poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html) for a process that will wait long: the pages of the program's own
-/// code and constants are taken out of it before. What is used again is mapped again from the page cache at a minor fault.
+/// code and constants are taken out of it before, and those of its stack below this call. What is used again is mapped again from the page cache at a minor fault.
 /// Breakpoints of a debugger go as well.
 ///
 /// # Errors
@@ -21,6 +25,9 @@ pub fn poll_at_rest(fds: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> rusti
     for (from, size) in segments {
         give_up(from, size);
     }
+    // Below this frame there is nothing but what has returned; the page after this one's is for the calls from here.
+    let frame = (&raw const segments) as usize & !(PAGE - 1);
+    give_up(frame.saturating_sub(DEPTH), DEPTH.saturating_sub(PAGE));
     // From here on little more than this function is touched, and that is all that is mapped while it waits.
     rustix::event::poll(fds, timeout)
 }
@@ -49,7 +56,8 @@ unsafe extern "C" fn program(object: *mut libc::dl_phdr_info, _size: usize, segm
 #[inline(always)]
 fn give_up(from: usize, size: usize) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a private mapping of a file that nobody writes through: dropping its pages changes nothing that can be read.
+    // SAFETY: a private mapping of a file that nobody writes through, or stack that no frame is on: dropping the pages changes
+    // nothing that can be read. The thread's stack is the process's own, with a gap of megabytes below it.
     unsafe {
         std::arch::asm!(
             "syscall",

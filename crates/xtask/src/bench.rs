@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ours and the peer (Debian's dockerd) in turn, medians of the same command, and the ratio.
 
+mod profile;
 mod runtimes;
 mod syscalls;
 mod thousand;
@@ -31,8 +32,12 @@ struct Line {
 pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     const ALL: &[&str] = &["run", "parallel", "load", "memory", "build"];
     /// Those of ours alone, one at a time.
-    const ALONE: &[(&str, fn(&Engine) -> anyhow::Result<()>)] =
-        &[("syscalls", syscalls::run), ("runtime", runtimes::run), ("thousand", thousand::run)];
+    const ALONE: &[(&str, fn(&Engine) -> anyhow::Result<()>)] = &[
+        ("syscalls", syscalls::run),
+        ("profile", profile::run),
+        ("runtime", runtimes::run),
+        ("thousand", thousand::run),
+    ];
     if let Some((_, bench)) = ALONE.iter().find(|(name, _)| names == [*name]) {
         return alone(*bench);
     }
@@ -78,7 +83,12 @@ fn alone(bench: fn(&Engine) -> anyhow::Result<()>) -> anyhow::Result<()> {
     install::ensure(
         &[install::BUILD, install::TEST, install::TRACE, install::RUNTIMES, install::PEER].concat(),
     )?;
-    let engine = Engine::start(&dist::run_quietly()?, &[])?;
+    // to compare two of them: programs that were built before
+    let programs = match std::env::var_os("DHOW_PROGRAMS") {
+        Some(folder) => folder.into(),
+        None => dist::run_quietly()?,
+    };
+    let engine = Engine::start(&programs, &[])?;
     import(&|args| engine.ask(args).map(drop))?;
     bench(&engine)
 }
@@ -316,7 +326,7 @@ impl Bench<'_> {
             each(count, total),
             each(their_count, their_total),
             "shim PSS, each of 10",
-            "≤ 60 KiB",
+            "≤ 40 KiB",
         ));
         for number in 0..10 {
             let name = format!("bench-{number}");

@@ -7,12 +7,19 @@ use crate::{
 use anyhow::Context as _;
 use std::path::PathBuf;
 
-/// (package, program, position-independent). The daemon faces the network and keeps its address randomised; the others start often.
-const PROGRAMS: &[(&str, &str, bool)] = &[
-    ("dhow-daemon", "dhowd", true),
-    ("dhow-cli", "dhow", false),
-    ("dhow-shim", "dhow-shim", false),
-    ("dhow-runtime-cli", "dhow-runtime", false),
+/// (package, program, profile, code generation). The daemon faces the network and keeps its address randomised; the others start often.
+/// The shim, of which there is one a container, has no tables for unwinding, as its panics abort, and no page of its own for what is
+/// only written while a dynamic program is loaded.
+const PROGRAMS: &[(&str, &str, &str, &[&str])] = &[
+    ("dhow-daemon", "dhowd", "release", &[]),
+    ("dhow-cli", "dhow", "release", &["relocation-model=static"]),
+    (
+        "dhow-shim",
+        "dhow-shim",
+        "shim",
+        &["relocation-model=static", "force-unwind-tables=no", "relro-level=off"],
+    ),
+    ("dhow-runtime-cli", "dhow-runtime", "release", &["relocation-model=static"]),
 ];
 
 /// Builds and copies them; the folder.
@@ -21,12 +28,13 @@ pub(crate) fn run_quietly() -> anyhow::Result<PathBuf> {
     let dist = root().join("target/dist");
     std::fs::create_dir_all(&dist).with_context(|| format!("making {}", dist.display()))?;
     step("building release programs", || {
-        for (package, program, pie) in PROGRAMS {
+        for (package, program, profile, flags) in PROGRAMS {
             let mut build = cargo();
             build.args([
                 "rustc",
                 "--quiet",
-                "--release",
+                "--profile",
+                profile,
                 "--locked",
                 "--target",
                 &triple(),
@@ -35,11 +43,12 @@ pub(crate) fn run_quietly() -> anyhow::Result<PathBuf> {
                 "--bin",
                 program,
             ]);
-            if !pie {
-                build.args(["--", "-C", "relocation-model=static"]);
+            build.arg("--");
+            for flag in *flags {
+                build.args(["-C", flag]);
             }
             shell::run(&mut build)?;
-            let built = target().join(triple()).join("release").join(program);
+            let built = target().join(triple()).join(profile).join(program);
             let (fresh, place) = (dist.join(format!("{program}.new")), dist.join(program));
             // a running program must not be written to: rename a new file over it
             std::fs::copy(&built, &fresh).with_context(|| format!("copying {}", built.display()))?;
@@ -53,7 +62,7 @@ pub(crate) fn run_quietly() -> anyhow::Result<PathBuf> {
 /// The same, saying where they are.
 pub(crate) fn run() -> anyhow::Result<PathBuf> {
     let dist = run_quietly()?;
-    for (_, program, _) in PROGRAMS {
+    for (_, program, ..) in PROGRAMS {
         let path = dist.join(program);
         let size = std::fs::metadata(&path).with_context(|| format!("looking at {}", path.display()))?.len();
         crate::shell::say(&format!("{}  {} KiB", path.display(), size >> 10));

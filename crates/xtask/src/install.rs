@@ -19,6 +19,8 @@ pub(crate) const TEST: &[Need] = &[
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("runc", "runc"),
+    ("crun", "crun"),
     ("ps", "procps"),
     ("podman", "podman"),
     ("containerd", "containerd"),

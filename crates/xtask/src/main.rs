@@ -26,7 +26,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [NAME]     ours and the peer in turn: run, parallel, load, memory, build;
                    runtime: dhow-runtime, crun and runc on one bundle, then the engines;
                    thousand: a thousand idle containers, and the stop of a hundred;
-                   syscalls: how often each process of ours calls the kernel for one start
+                   syscalls: how often each process of ours calls the kernel for one start;
+                   profile: where the time of one start goes
+                   (DHOW_PROGRAMS=FOLDER takes programs from there instead of building release ones)
   conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
                    what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
                    programs of opencontainers/runtime-tools

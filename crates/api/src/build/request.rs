@@ -29,7 +29,7 @@ pub(super) fn read(call: &Call) -> Result<Request, Failure> {
         no_cache: query.flag("nocache"),
         pull: query.flag("pull"),
         platform: (!platform.is_empty()).then(|| platform.parse().map_err(Failure::bad)).transpose()?,
-        network: network(query)?,
+        network: network(query),
         extra_hosts: query
             .all("extrahosts")
             .flat_map(|list| list.split(','))
@@ -93,13 +93,10 @@ fn json<T: DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T, Fa
     Ok(read.unwrap_or_default())
 }
 
-fn network(query: &Query) -> Result<String, Failure> {
+fn network(query: &Query) -> String {
     match query.text("networkmode") {
-        "" | "default" | "bridge" => Ok("default".to_owned()),
-        mode @ ("none" | "host") => Ok(mode.to_owned()),
-        other => Err(Failure::absent(format!(
-            "network mode {other:?} is not supported in builds: use default, none or host"
-        ))),
+        "" | "default" | "bridge" => "default".to_owned(),
+        mode => mode.to_owned(),
     }
 }
 
@@ -192,7 +189,8 @@ mod tests {
             );
         }
         assert!(refuse(&Query::parse("ulimits=null&rm=1&version=1&outputs=")).is_ok());
-        assert!(network(&Query::parse("networkmode=mynet")).is_err());
+        assert_eq!(network(&Query::parse("networkmode=mynet")), "mynet");
+        assert_eq!(network(&Query::parse("networkmode=bridge")), "default");
     }
 
     #[test]

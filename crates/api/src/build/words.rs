@@ -22,6 +22,8 @@ pub(super) struct Words {
 
 #[derive(Debug, Default)]
 struct Step {
+    /// `FROM`: it uses no cache, the image is there.
+    base: bool,
     /// Not told yet.
     waiting: Vec<Value>,
     done: bool,
@@ -38,7 +40,8 @@ impl Words {
         match progress {
             Progress::Step { id, name } => {
                 self.turns.push_back(id);
-                self.steps.insert(id, Step::default());
+                let base = name.contains("] FROM ");
+                self.steps.insert(id, Step { base, ..Step::default() });
                 if self.records {
                     return vec![json!({ "dhow": { "step": { "id": id, "name": name } } })];
                 }
@@ -61,6 +64,8 @@ impl Words {
                         json!({ "dhow": { "output": { "id": id, "stream": number, "data": text } } }),
                     ];
                 }
+                // the classic builder shows what comes on standard error in red
+                let text = if number == 2 { format!("\x1b[91m{text}\x1b[0m") } else { text };
                 self.say(id, vec![stream(text)])
             }
             Progress::Done { id, cached, result, seconds } => {
@@ -74,7 +79,7 @@ impl Words {
                     return told;
                 }
                 let mut told: Vec<Value> = rest.into_iter().map(stream).collect();
-                if cached {
+                if cached && !self.steps.get(&id).is_some_and(|step| step.base) {
                     told.push(stream(" ---> Using cache\n".to_owned()));
                 }
                 if let Some(result) = result {

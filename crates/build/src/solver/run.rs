@@ -149,13 +149,9 @@ impl Solver {
             "" | "default" | "bridge" => Ok(StepNetwork::Default),
             "none" => Ok(StepNetwork::None),
             "host" => Ok(StepNetwork::Host),
-            other => Err(at(
-                &self.request,
-                instruction.line,
-                &format!(
-                    "network mode {other:?} is not supported by buildkit - you can define a custom network for your builder"
-                ),
-            )),
+            // A Dockerfile names only what every builder has; the user's flag may name a network of this engine.
+            other if flag.is_none() => Ok(StepNetwork::Named(other.to_owned())),
+            other => Err(at(&self.request, instruction.line, &format!("invalid network mode {other:?}"))),
         }
     }
 

@@ -152,6 +152,8 @@ enum Image {
     Build(Box<build::Build>),
     /// Download an image from a registry
     Pull(pull::Pull),
+    /// Upload an image to a registry
+    Push(pull::Push),
     /// List images
     Images(image::List),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
@@ -271,6 +273,7 @@ async fn image(client: &Client, command: Image) -> anyhow::Result<u8> {
     match command {
         Image::Build(args) => args.run(client).await,
         Image::Pull(args) => args.run(client).await,
+        Image::Push(args) => args.run(client).await,
         Image::Images(args) => args.run(client).await,
         Image::Tag(args) => args.run(client).await,
         Image::Rmi(args) => args.run(client).await,

@@ -37,6 +37,50 @@ impl Pull {
     }
 }
 
+/// `dhow push`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Push {
+    /// Push all tags of an image to the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Skip image signing: images are not signed here
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    disable_content_trust: bool,
+    /// Suppress verbose output
+    #[arg(short, long)]
+    quiet: bool,
+    /// NAME[:TAG]
+    image: String,
+}
+
+impl Push {
+    pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
+        if !self.disable_content_trust {
+            bail!("--disable-content-trust=false: images are not signed by this engine");
+        }
+        let tagged = with_tag(&self.image);
+        let (name, tag) = match self.image.split_once('@') {
+            Some(_) => bail!("cannot push a digest reference"),
+            None if self.all_tags && tagged == self.image => bail!("tag can't be used with --all-tags/-a"),
+            None if self.all_tags => (self.image.as_str(), ""),
+            None => tagged.rsplit_once(':').unwrap_or((&tagged, "latest")),
+        };
+        if !self.all_tags && tagged != self.image && !self.quiet {
+            print_line("Using default tag: latest")?;
+        }
+        // docker always sends it; an engine of its make refuses without.
+        let auth = super::system::registry_auth(name).unwrap_or_else(|| "e30=".to_owned());
+        let pairs: Vec<_> = (!tag.is_empty()).then(|| ("tag", tag.to_owned())).into_iter().collect();
+        let path = format!("/images/{}/push{}", crate::client::escape(name), query(&pairs));
+        let response = client.post_response(&path, None, &[("X-Registry-Auth", auth)]).await?;
+        show(Lines::new(response), self.quiet, false).await?;
+        if self.quiet {
+            print_line(&full_name(&self.image))?;
+        }
+        Ok(0)
+    }
+}
+
 /// With `:latest` where neither tag nor digest is given.
 pub(crate) fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
@@ -99,7 +143,9 @@ pub(crate) async fn show(mut lines: Lines, quiet: bool, beside: bool) -> anyhow:
         }
         let status = message["status"].as_str().unwrap_or_default();
         let id = message["id"].as_str().unwrap_or_default();
-        if id.is_empty() {
+        if id.is_empty() && status.is_empty() {
+            // what only programs read
+        } else if id.is_empty() {
             if plain { say(status, beside)? } else { bars.println(status)? }
         } else if plain {
             // only what a step ends with, not every byte count

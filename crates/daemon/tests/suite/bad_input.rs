@@ -11,6 +11,8 @@ fn root_bad_input_is_named_and_leaves_nothing() {
     let create = |flags: &[&str]| daemon.dhow(&[&["create"], flags, &["busybox"]].concat());
     create(&["--name", "-bad-"]).fails(1, "Invalid container name (-bad-)");
     create(&["--memory", "1m"]).fails(1, "Minimum memory limit allowed is 6MB");
+    create(&["--cpuset-cpus", "99"])
+        .fails(1, "Requested CPUs are not available - requested 99, available: 0");
     create(&["--memory", "lots"]).fails(1, "lots");
     create(&["--cap-add", "NOT_A_CAP"]).fails(1, "NOT_A_CAP");
     create(&["-p", "80:http"]).fails(1, "http");

@@ -158,3 +158,39 @@ fn root_pulls_are_whole_or_leave_nothing() {
     daemon.dhow(&["pull", &image]).fails(1, &format!("127.0.0.1:{port}"));
     daemon.finish();
 }
+
+#[test]
+fn root_pushes_send_what_the_registry_lacks() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let registry = Registry::start(daemon.folder());
+    let context = daemon.folder().join("pushed");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("Dockerfile"), "FROM busybox\nRUN echo from the registry > /word\n").unwrap();
+    let (first, second) = (registry.name("some/thing:1"), registry.name("other:2"));
+    daemon.dhow(&["build", "-q", "-t", &first, context.to_str().unwrap()]).ok();
+    let pushed = daemon.dhow(&["push", &first]);
+    assert_eq!(pushed.ok().matches(": Pushed").count(), 2, "{}", pushed.out);
+    assert!(pushed.out.contains("1: digest: sha256:"), "{}", pushed.out);
+    // again, by docker's own words: nothing is sent
+    let again = daemon.docker(&["push", &first]);
+    assert_eq!(again.ok().matches(": Layer already exists").count(), 2, "{}", again.out);
+    // to another repository of the same registry: taken over there
+    daemon.dhow(&["tag", &first, &second]).ok();
+    let mounted = daemon.dhow(&["push", &second]);
+    assert_eq!(mounted.ok().matches(": Mounted from some/thing").count(), 2, "{}", mounted.out);
+    // what came back is what went
+    daemon.dhow(&["rmi", "-f", &first, &second]).ok();
+    assert_eq!(daemon.dhow(&["run", "--rm", &second, "cat", "/word"]).ok(), "from the registry");
+    let digest = |out: &str| out.rsplit("digest: ").next().unwrap().split(' ').next().unwrap().to_owned();
+    let by_digest = format!("{}@{}", registry.name("other"), digest(mounted.ok()));
+    daemon.dhow(&["pull", "-q", &by_digest]).ok();
+    // refusals name what is missing
+    daemon.dhow(&["push", &registry.name("absent:1")]).fails(1, "tag does not exist");
+    daemon.dhow(&["push", &by_digest]).fails(1, "cannot push a digest reference");
+    drop(registry);
+    daemon.dhow(&["push", &second]).fails(1, "connection refused");
+    daemon.finish();
+}

@@ -217,8 +217,8 @@ fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, s
     }
     let (stopped, receiver) = watch::channel(false);
     let Seen { oci, cgroups, netns } = seen;
-    let live =
-        Arc::new(Live { link, pid, netns, oci: Arc::new(oci), cgroups: cgroups.clone(), stopped: receiver });
+    let (oci, outside) = (Arc::new(oci), keeper.standing.outside);
+    let live = Arc::new(Live { link, pid, netns, oci, cgroups: cgroups.clone(), outside, stopped: receiver });
     keeper.standing.pid = pid;
     keeper.standing.cgroups = cgroups;
     keeper.standing.starting = false;

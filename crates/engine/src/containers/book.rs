@@ -36,6 +36,8 @@ pub(crate) struct Live {
     /// What it was started with.
     pub(crate) oci: Arc<oci::Spec>,
     pub(crate) cgroups: Vec<PathBuf>,
+    /// Another OCI runtime than ours runs it.
+    pub(crate) outside: bool,
     /// Turns true at its end.
     pub(crate) stopped: watch::Receiver<bool>,
 }

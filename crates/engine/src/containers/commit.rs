@@ -19,7 +19,7 @@ pub(super) async fn commit(shared: &Arc<Shared>, handle: &Arc<Handle>, commit: C
     let made = blocking::run(move || {
         let layer = below.store.commit_snapshot(&snapshot(&below, &view)?, false, None)?;
         let base = below.store.image(view.image.as_str()).map(|i| i.config.clone()).unwrap_or_default();
-        let mut settings = commit.config.unwrap_or_else(|| settings(&view.spec));
+        let mut settings = commit.config.unwrap_or_else(|| self::settings(&view.spec));
         crate::images::apply_changes(&mut settings, &commit.changes)?;
         let mut config = ImageConfig {
             architecture: view.platform.architecture.clone(),
@@ -29,6 +29,9 @@ pub(super) async fn commit(shared: &Arc<Shared>, handle: &Arc<Handle>, commit: C
             author: Some(commit.author.clone()).filter(|a| !a.is_empty()),
             config: settings,
             history: base.history,
+            parent: Some(view.image.clone()),
+            container: Some(view.id.clone()),
+            container_config: Some(self::settings(&view.spec)),
             ..ImageConfig::default()
         };
         config.rootfs.diff_ids = below.containers.diff_ids(&view.id)?;
@@ -71,6 +74,7 @@ fn settings(spec: &super::Spec) -> ContainerConfig {
         labels: Some(spec.labels.clone()).filter(|l| !l.is_empty()),
         stop_signal: Some(spec.stop_signal.clone()).filter(|s| !s.is_empty()),
         stop_timeout: spec.stop_timeout,
+        image: Some(spec.image.clone()),
         ..ContainerConfig::default()
     }
 }

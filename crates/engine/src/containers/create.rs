@@ -112,8 +112,7 @@ pub(crate) fn merge(spec: &mut Spec, image: &ContainerConfig) {
     let inherited = image.env.iter().flatten().filter(|e| !own.contains(&key(e))).cloned();
     let mut env: Vec<String> = inherited.collect();
     env.append(&mut spec.env);
-    // a bare NAME has done its work: it keeps the image's out
-    env.retain(|entry| entry.contains('='));
+    // a bare NAME keeps the image's out, and at the start docker's own
     spec.env = env;
     let emptied = |e: &Option<Vec<String>>| e.as_ref().is_some_and(|e| e.is_empty() || e.as_slice() == [""]);
     if spec.entrypoint.is_none() {
@@ -254,6 +253,9 @@ fn make(
             if anonymous && from.iter().any(|p| p.target == mount.target) {
                 continue;
             }
+            if mount.kind == MountKind::Volume {
+                drivable(&spec.host.volume_driver)?;
+            }
             points.push(point(shared, mount, &snapshot, &mut created)?);
         }
         for inherited in &from {
@@ -309,6 +311,15 @@ fn make(
             tracing::warn!(id, ?failure, "the files of a create that failed are still there");
         }
     })
+}
+
+/// Only `local` is here to make volumes.
+fn drivable(driver: &str) -> Result<()> {
+    if matches!(driver, "" | "local") {
+        return Ok(());
+    }
+    let text = format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found");
+    Err(Error::new(Kind::NotFound, text))
 }
 
 /// `--volumes-from`.

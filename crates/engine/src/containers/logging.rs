@@ -7,6 +7,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 const DEFAULT_SIZE: u64 = 20 << 20;
 const DEFAULT_FILES: u32 = 5;
+/// Drivers that docker has and we do not.
+const ELSEWHERE: [&str; 9] =
+    ["syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "etwlogs", "gcplogs", "logentries"];
+
 const OPTIONS: [&str; 9] =
     ["max-size", "max-file", "compress", "labels", "env", "tag", "mode", "max-buffer-size", "labels-regex"];
 
@@ -28,6 +32,9 @@ pub(crate) fn settle(wanted: &mut LogSpec, default: &LogSpec) -> Result<Vec<Stri
     match wanted.driver.as_str() {
         "json-file" | "local" => {}
         "none" => return Ok(Vec::new()),
+        other if !ELSEWHERE.contains(&other) => {
+            return Err(invalid(format!("logger: no log driver named '{other}' is registered")));
+        }
         other => {
             return Err(Error::new(
                 Kind::Unsupported,

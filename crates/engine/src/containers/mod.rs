@@ -4,6 +4,7 @@ mod adopt;
 mod archive;
 mod book;
 mod commit;
+mod cpuset;
 mod create;
 pub(crate) mod files;
 mod health;

@@ -56,6 +56,9 @@ pub(crate) struct Standing {
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) ports: Vec<Published>,
     pub(crate) cgroups: Vec<PathBuf>,
+    /// Another OCI runtime than ours runs it.
+    #[serde(default)]
+    pub(crate) outside: bool,
 }
 
 impl Default for Standing {
@@ -74,6 +77,7 @@ impl Default for Standing {
             endpoints: BTreeMap::new(),
             ports: Vec::new(),
             cgroups: Vec::new(),
+            outside: false,
         }
     }
 }

@@ -119,6 +119,12 @@ impl Containers {
         handle.ask(|answer| Command::Rename { new, answer }).await
     }
 
+    /// `docker rm --link container/alias`.
+    pub async fn unlink(&self, name: &str, alias: &str) -> Result<()> {
+        let alias = alias.to_owned();
+        self.shared.containers.find(name)?.ask(|answer| Command::Unlink { alias, answer }).await
+    }
+
     /// New limits, new restart policy. Returns warnings.
     pub async fn update(
         &self,

@@ -97,6 +97,8 @@ pub(crate) struct Facts {
     pub(crate) hostname: String,
     /// The command line.
     pub(crate) args: Vec<String>,
+    /// What links tell; the container's own environment goes over it.
+    pub(crate) link_env: Vec<String>,
     pub(crate) identity: Identity,
     /// User mounts and the engine's files, parents first.
     pub(crate) mounts: Vec<oci::Mount>,
@@ -355,7 +357,12 @@ fn process(spec: &Spec, facts: &Facts, security: &Security, caps: &[String]) -> 
             additional_gids: facts.identity.more.clone(),
         },
         args: facts.args.clone(),
-        env: environment(&spec.env, &facts.hostname, spec.tty, &facts.identity.home),
+        env: environment(
+            &[&facts.link_env[..], &spec.env].concat(),
+            &facts.hostname,
+            spec.tty,
+            &facts.identity.home,
+        ),
         cwd: if spec.working_dir.is_empty() { "/".to_owned() } else { spec.working_dir.clone() },
         capabilities: Some(capability_sets(caps, facts.identity.uid)),
         rlimits: limits::rlimits(&spec.host.ulimits)?,

@@ -36,6 +36,7 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     check_health(wanted)?;
     let host = &mut wanted.host;
     warnings.extend(limits::check_here(&mut host.resources, &shared.host)?);
+    super::cpuset::verify(&host.resources)?;
     limits::rlimits(&host.ulimits)?;
     spec::security(&host.security_opt)?;
     spec::capabilities(host, &[])?;
@@ -44,6 +45,11 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     }
     warnings.extend(logging::settle(&mut host.log, &shared.config.log)?);
     check_host(host)?;
+    shared.config.runtimes.find(&host.runtime)?;
+    if host.runtime.is_empty() {
+        // What it is made for stays its own, whatever the next daemon's default is.
+        host.runtime.clone_from(&shared.config.runtimes.default);
+    }
     for extra in &host.extra_hosts {
         task::extra_host(shared, extra)?;
     }
@@ -119,7 +125,7 @@ fn check_host(host: &Host) -> Result<()> {
     check_modes(host)
 }
 
-/// Namespaces, runtime and sysctls.
+/// Namespaces and sysctls.
 fn check_modes(host: &Host) -> Result<()> {
     if !matches!(host.userns_mode.as_str(), "" | "host") {
         return Err(invalid("invalid user namespace mode"));
@@ -137,9 +143,6 @@ fn check_modes(host: &Host) -> Result<()> {
     let pid = host.pid_mode.as_str();
     if !matches!(pid, "" | "host") && !pid.starts_with("container:") {
         return Err(invalid(format!("invalid PID mode: {pid}")));
-    }
-    if !matches!(host.runtime.as_str(), "" | "runc" | "dhow" | "io.containerd.runc.v2") {
-        return Err(invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
     for key in host.sysctls.keys() {
         let allowed = key.starts_with("net.")
@@ -174,7 +177,7 @@ mod tests {
             check_host(&host).unwrap_err().message,
             "can't create 'AutoRemove' container with restart policy"
         );
-        let host = Host { runtime: "kata".into(), ..Host::default() };
+        let host = Host { userns_mode: "mine".into(), ..Host::default() };
         assert!(check_host(&host).is_err());
     }
 }

@@ -132,6 +132,10 @@ pub struct Host {
     pub console_size: (u16, u16),
     /// Only shown back.
     pub container_id_file: String,
+    /// Of volumes that are made for this container; only `local` (or empty) can make any.
+    pub volume_driver: String,
+    /// Empty or `default`: only shown back.
+    pub isolation: String,
     /// Only shown back.
     pub storage_opt: BTreeMap<String, String>,
 }

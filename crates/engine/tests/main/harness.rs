@@ -68,6 +68,7 @@ impl Bench {
             labels: BTreeMap::new(),
             registry: dhow_registry::Config::default(),
             host_ca: true,
+            runtimes: dhow_engine::Runtimes::default(),
             dns: Vec::new(),
             debug: true,
         };

@@ -77,14 +77,14 @@ async fn root_attach_exec_stop_and_names() {
         ..Default::default()
     };
     let run = bench.engine.execs().create("cat", create).await.unwrap();
-    let mut output = bench.engine.execs().start(&run, false, false, (0, 0)).await.unwrap().unwrap();
+    let mut output = bench.engine.execs().start(&run, false, (0, 0)).await.unwrap().unwrap();
     let mut text = Vec::new();
     output.read_to_end(&mut text).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&text[8..]).trim(), &id[..12]);
     let missing =
         exec::Create { cmd: vec!["nope".into()], attach: (false, true, true), ..Default::default() };
     let run = bench.engine.execs().create("cat", missing).await.unwrap();
-    let error = bench.engine.execs().start(&run, false, false, (0, 0)).await.unwrap_err();
+    let error = bench.engine.execs().start(&run, false, (0, 0)).await.unwrap_err();
     assert!(error.message.contains("executable file not found in $PATH"), "{}", error.message);
     assert_eq!(bench.engine.execs().view(&run).unwrap().exit_code, Some(127));
     // names

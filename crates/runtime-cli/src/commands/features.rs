@@ -240,6 +240,7 @@ fn features(host: &Host) -> Value {
 /// Whether the planner takes a small specification with this change.
 fn accepted(host: &Host, change: &dyn Fn(&mut Value)) -> bool {
     let mut value = json!({
+        "ociVersion": OCI_VERSION,
         "process": {"args": ["/x"], "cwd": "/"},
         "root": {"path": "/x"},
         "linux": {"namespaces": [{"type": "mount"}], "cgroupsPath": "/x"},

@@ -7,6 +7,12 @@ use crate::fixture::{bench, eventually};
 #[test]
 fn root_the_program_cannot_be_overwritten() {
     let Some(mut b) = bench(&["sleep", "1000"]) else { return };
+    // Also where the container may mount.
+    b.configure(|config| {
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set].as_array_mut().unwrap().push("CAP_SYS_ADMIN".into());
+        }
+    });
     b.program = b.dir.join("copy");
     std::fs::copy(crate::fixture::PROGRAM, &b.program).unwrap();
     let before = std::fs::read(&b.program).unwrap();
@@ -28,6 +34,7 @@ fn root_the_program_cannot_be_overwritten() {
     let script =
         "for p in /proc/[0-9]*; do e=\"$(readlink $p/exe)\" && [ \"$e\" != /bin/busybox ] && victim=$p; done
         exec 9<$victim/exe || exec touch /failed
+        mount -o remount,bind,rw /proc/self/fd/9
         kill -KILL ${victim#/proc/}
         for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo pwned >/proc/self/fd/9; done 2>/tried
         mv /tried /done";

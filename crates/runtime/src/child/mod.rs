@@ -7,12 +7,14 @@ mod home;
 mod hook;
 mod mounts;
 mod paths;
+mod reaper;
 mod root;
 mod walk;
 
 pub(crate) use console::attach_terminal;
 pub(crate) use finish::privileged;
-pub(crate) use mounts::overlay;
+pub(crate) use mounts::{attach, overlay};
+pub(crate) use reaper::reap;
 
 use crate::door::Apart;
 use crate::plan::Body;
@@ -73,6 +75,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) size: (u16, u16),
     /// The signals that the parent ignores: its handlers went with the clone.
     pub(crate) ignored: u64,
+    /// Whether there is a reaper between it and who started it.
+    pub(crate) reaped: bool,
     /// It outlives the parent, and who says "go" comes through this door.
     pub(crate) apart: Option<&'a Apart<'a>>,
     /// The program's further groups, any number of them.
@@ -178,20 +182,25 @@ struct Kept {
 
 enum Never {}
 
+/// How a go-between ends that made the container's process, and said so.
+pub(crate) const BORN: i32 = 0;
+/// How it ends when it could not, and said why.
+pub(crate) const UNBORN: i32 = 1;
+
 /// Runs the go-between that enters namespaces which the container's process must be born in: no process leaves a user namespace
 /// again, and what is joined before a new one is made must be joined with the host's privileges.
 pub(crate) fn go_between(inherited: &Inherited<'_>, cgroup: Option<BorrowedFd<'_>>, image: &mut Image) -> ! {
     let born = die_with_parent(inherited)
         .and_then(|()| join(inherited))
         .and_then(|()| clone3_again(inherited.body.namespaces, cgroup, true).named("clone3", b"container"));
-    let told = match born {
+    let (told, code) = match born {
         Ok(Cloned::Child) => run(&Inherited { joined: true, ..*inherited }, image),
         Ok(Cloned::Parent { pid, pidfd }) => {
-            wire::send(inherited.parent.as_fd(), &Record::born(pid), Some(pidfd.as_fd()))
+            (wire::send(inherited.parent.as_fd(), &Record::born(pid), Some(pidfd.as_fd())), BORN)
         }
-        Err(failure) => wire::send(inherited.parent.as_fd(), &Record::failed(&failure, b""), None),
+        Err(failure) => (wire::send(inherited.parent.as_fd(), &Record::failed(&failure, b""), None), UNBORN),
     };
-    exit_now(if told.is_ok() { 0 } else { 2 })
+    exit_now(if told.is_ok() { code } else { 2 })
 }
 
 /// A descriptor that is not closed where it was used: one call closes all of them before the container's user can name any.
@@ -200,6 +209,10 @@ type Held = std::mem::ManuallyDrop<OwnedFd>;
 fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> Done<'a, Never> {
     signals::reset(inherited.ignored);
     signals::unblock_all();
+    if inherited.reaped && !wire::wait_go(inherited.parent.as_fd()) {
+        // Who started it must know it before it says a word.
+        exit_now(3);
+    }
     die_with_parent(inherited)?;
     // No process of the container may trace this one or look at its descriptors before it is one of them.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
@@ -213,6 +226,10 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
     rustix::process::setsid().named("setsid", b"")?;
     stdio(inherited)?;
     close_except(inherited.first_other(), inherited.keep).named("close_range", b"")?;
+    // Not before the parent knows of this process.
+    if inherited.joined && !wire::wait_go(inherited.parent.as_fd()) {
+        exit_now(3);
+    }
     rustix::process::umask(rustix::fs::Mode::empty());
     finish::before_mounts(&body.program, body.in_userns)?;
     if !inherited.joined {
@@ -268,7 +285,8 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
 }
 
 fn die_with_parent(inherited: &Inherited<'_>) -> Done<'static> {
-    if inherited.apart.is_some() {
+    // Whoever kills all there is in the container, reapers too, goes on: its end is the container's.
+    if inherited.apart.is_some() || inherited.reaped {
         return Ok(());
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).named("prctl", b"PDEATHSIG")

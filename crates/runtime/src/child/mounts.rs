@@ -52,7 +52,7 @@ pub(super) fn tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<H
 }
 
 /// Attaches a mount on what `target` refers to.
-pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, c"", target, c"", flags)
 }

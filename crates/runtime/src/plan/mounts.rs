@@ -122,16 +122,8 @@ impl Compiler<'_> {
         late: &mut Vec<Step>,
     ) -> Result<Step, Error> {
         let field = format!("mounts {}", mount.destination);
-        let below_root;
-        let mount = if mount.destination.starts_with('/') {
-            mount
-        } else {
-            // deprecated by the specification, and meant so
-            below_root = spec::Mount { destination: format!("/{}", mount.destination), ..mount.clone() };
-            &below_root
-        };
+        let target = self.target(&field, mount, body)?;
         let options = Options::parse(&mount.options);
-        let target = text(&field, &mount.destination)?;
         let kind = mount.kind.as_deref().unwrap_or("");
         let mapped =
             options.idmap.is_some() || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
@@ -142,7 +134,7 @@ impl Compiler<'_> {
             return Ok(Step::Remount { path: target, attributes: options.attributes });
         }
         if let Some(recursive) = options.bind.or((kind == "bind").then_some(false)) {
-            return self.bind(&field, mount, &options, recursive, body);
+            return self.bind(&field, mount, target, &options, recursive, body);
         }
         if mapped {
             return Err(Error::invalid(field, "id maps are for bind mounts"));
@@ -172,10 +164,23 @@ impl Compiler<'_> {
         Ok(Step::Filesystem { kind, source, target, options: data, attributes, propagation, fallback })
     }
 
+    /// A relative one, which config.md allowed once, begins at the root.
+    fn target(&self, field: &str, mount: &spec::Mount, body: &mut Body) -> Result<CString, Error> {
+        if mount.destination.starts_with('/') {
+            return text(field, &mount.destination);
+        }
+        if mount.destination.is_empty() {
+            return Err(Error::invalid(field, "a destination is required"));
+        }
+        body.warnings.push(format!("{field}: a destination should be absolute; it is taken from the root"));
+        text(field, format!("/{}", mount.destination))
+    }
+
     fn bind(
         &self,
         field: &str,
         mount: &spec::Mount,
+        target: CString,
         options: &Options,
         recursive: bool,
         body: &mut Body,
@@ -184,7 +189,6 @@ impl Compiler<'_> {
             return Err(Error::invalid(field, format_args!("unknown option {key:?} of a bind mount")));
         }
         let source = self.options.outside(field, mount.source.as_deref().unwrap_or_default())?;
-        let target = text(field, &mount.destination)?;
         let attributes = options.attributes.clone();
         let idmap = self.idmap(field, mount, options, body)?;
         if idmap.is_none() && !body.in_userns {

@@ -169,8 +169,8 @@ mod tests {
         let flags = vec!["MPOL_F_STATIC_NODES".to_owned()];
         let policy = spec::MemoryPolicy { mode: "MPOL_BIND".to_owned(), nodes: "0".to_owned(), flags };
         assert_eq!(memory(&policy).unwrap(), MemoryPolicy { mode: 0x8002, nodes: vec![1] });
-        let mut linux = spec::Linux::default();
-        linux.personality = Some(spec::Personality { domain: "LINUX32".to_owned(), flags: Vec::new() });
+        let wanted = Some(spec::Personality { domain: "LINUX32".to_owned(), flags: Vec::new() });
+        let mut linux = spec::Linux { personality: wanted, ..Default::default() };
         let mut program = Program::default();
         of_container(&linux, &mut program).unwrap();
         assert_eq!(program.personality, Some(8));

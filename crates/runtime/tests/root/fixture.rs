@@ -4,6 +4,7 @@ use dhow_oci::runtime::Spec;
 use dhow_runtime::{
     Error, Host, Options, Plan, Process, RootFs, Stdio, create, exec, plan, plan_exec, remove_cgroups,
 };
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::fs;
@@ -92,7 +93,7 @@ impl Box {
 
     pub(crate) fn run(&self) -> Result<Ended, Error> {
         let (process, read) = self.start()?;
-        let ended = finish(&process, read);
+        let ended = finish(&mut process, read);
         drop(process);
         remove_cgroups(self.plan()?.cgroup_dirs()).unwrap();
         Ok(ended)
@@ -111,7 +112,7 @@ impl Box {
         let mut process = exec(&plan, first.pid(), Stdio::Fds([null.as_fd(), write.as_fd(), write.as_fd()]))?;
         process.go()?;
         drop(write);
-        Ok(finish(&process, read))
+        Ok(finish(&mut process, read))
     }
 
     /// Removes the container's things; fails if the host still shows any.
@@ -128,10 +129,19 @@ impl Box {
     }
 }
 
-pub(crate) fn finish(process: &Process, read: OwnedFd) -> Ended {
+pub(crate) fn finish(process: &mut Process, read: OwnedFd) -> Ended {
     let mut out = String::new();
     fs::File::from(read).read_to_string(&mut out).unwrap();
-    Ended { out, code: wait(process) }
+    let code = loop {
+        poll(&mut [PollFd::from_borrowed_fd(process.ended(), PollFlags::IN)], None).unwrap();
+        if let Some(code) = process.try_wait() {
+            break code;
+        }
+    };
+    if let Some(reaper) = process.take_reaper() {
+        waitid(WaitId::PidFd(reaper.as_fd()), WaitIdOptions::EXITED).unwrap();
+    }
+    Ended { out, code }
 }
 
 /// Exit code, or 128 and the signal.

@@ -62,12 +62,19 @@ fn options() {
     let words =
         ["ro", "nosuid", "nodev", "noexec", "sync", "dirsync", "strictatime", "nodiratime", "size=4k"];
     b.spec.mounts.push(mount("/data", "tmpfs", "tmpfs", &words));
-    b.spec.mounts.push(mount("/lazy", "tmpfs", "tmpfs", &["lazytime", "relatime", "loud", "defaults"]));
+    b.spec.mounts.push(mount(
+        "/lazy",
+        "tmpfs",
+        "tmpfs",
+        &["lazytime", "relatime", "loud", "silent", "defaults"],
+    ));
+    b.spec.mounts.push(mount("from/root", "tmpfs", "tmpfs", &[]));
     let out = b.run().unwrap().out;
     let line = out.lines().find(|l| l.contains(" /data ")).unwrap();
     for word in ["ro,nosuid,nodev,noexec", "nodiratime", "sync", "dirsync", "size=4k"] {
         assert!(line.contains(word), "{word}: {line}");
     }
+    assert!(out.contains(" /from/root ") && b.plan().unwrap().warnings().join("").contains("from/root"));
     assert!(out.lines().find(|l| l.contains(" /lazy ")).unwrap().contains("lazytime"), "{out}");
     b.done();
 }
@@ -214,6 +221,9 @@ fn refusals() {
     };
     refused("linux.intelRdt: is not supported", |b| b.linux().intel_rdt = Some(spec::IntelRdt::default()));
     refused("only 1.x is known", |b| b.spec.oci_version = "2.0.0".to_owned());
+    refused("only 1.x is known", |b| b.spec.oci_version.clear());
+    refused("must be absolute", |b| b.linux().masked_paths.push("proc/keys".to_owned()));
+    refused("must be absolute", |b| b.linux().readonly_paths.push("proc/sys".to_owned()));
     refused("no SELinux", |b| b.process().selinux_label = Some("system_u:x".to_owned()));
     refused("no SELinux", |b| b.linux().mount_label = Some("system_u:x".to_owned()));
     refused("listed twice", |b| {

@@ -6,6 +6,7 @@ mod connection;
 mod json;
 mod lines;
 mod log;
+mod outside;
 mod process;
 mod requests;
 mod shim;
@@ -35,6 +36,8 @@ const OUTLIVED: [i32; 5] = [1, 2, 3, 13, 15];
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Listener,
+    Children,
+    Reapers,
     Connection(usize),
     Early(usize),
     Orphan(usize),
@@ -49,9 +52,7 @@ enum Source {
 pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     if name.as_encoded_bytes().ends_with(b"docker-init") {
-        let code = dhow_runtime::init_main(&arguments.collect::<Vec<_>>());
-        // Codes are a byte; what the runtime gives is one.
-        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+        return docker_init(&arguments.collect::<Vec<_>>());
     }
     let Some(dir) = arguments.next().map(PathBuf::from).filter(|dir| dir.is_absolute()) else {
         return ExitCode::from(64);
@@ -62,7 +63,15 @@ pub fn main(arguments: &mut dyn Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+// What is only called at times is a function of its own for the compiler too: else its locals lie in the frame that waits for ever.
+#[inline(never)]
+fn docker_init(program: &[OsString]) -> ExitCode {
+    // Codes are a byte; what the runtime gives is one.
+    ExitCode::from(u8::try_from(dhow_runtime::init_main(program)).unwrap_or(255))
+}
+
 /// Becomes independent of who started it; gives the listening socket.
+#[inline(never)]
 fn detach() -> io::Result<OwnedFd> {
     for signal in OUTLIVED {
         dhow_sys::sigaction::handle_by_doing_nothing(signal)?;
@@ -104,6 +113,7 @@ fn run(mut shim: Shim) -> io::Result<()> {
 }
 
 /// Gives back what waiting does not need.
+#[inline(never)]
 fn rest(shim: &mut Shim) {
     shim.buffer = Vec::new();
     for log in shim.processes.iter_mut().filter_map(|process| process.streams.log.as_mut()) {
@@ -146,10 +156,16 @@ fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(S
             add(Source::Orphan(n), client.socket(), flags);
         }
     }
+    if let Some(outside) = &shim.outside {
+        add(Source::Children, outside.children(), PollFlags::IN);
+    }
     for (p, process) in shim.processes.iter().enumerate().rev() {
-        if let Some(fd) = process.pidfd() {
+        if let Some(fd) = process.ended() {
             add(Source::Ended(p), fd, PollFlags::IN);
         }
+    }
+    for reaper in &shim.reapers {
+        add(Source::Reapers, rustix::fd::AsFd::as_fd(reaper), PollFlags::IN);
     }
     for (n, connection) in shim.connections.iter().enumerate() {
         add(Source::Connection(n), connection.socket(), connection.wants());
@@ -171,6 +187,7 @@ fn wait(shim: &Shim, until: Option<Instant>, resting: bool) -> io::Result<Vec<(S
 }
 
 /// Handles one event. Nothing that an event of the same round names is removed before all are handled.
+#[inline(never)]
 fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
     let needed = matches!(source, Source::Output(..) | Source::Client(..) | Source::Ended(_));
     if needed && shim.buffer.is_empty() {
@@ -207,6 +224,8 @@ fn dispatch(shim: &mut Shim, source: Source, flags: PollFlags) {
         }
         Source::Ended(p) => shim.reap(p),
         Source::Connection(n) => connection(shim, n, flags),
+        Source::Children => shim.collect(),
+        Source::Reapers => shim.dismiss_reapers(),
         Source::Listener => shim.accept(),
     }
 }

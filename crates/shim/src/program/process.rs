@@ -4,14 +4,15 @@ use super::{
     attached::Attached,
     clock,
     log::Log,
+    outside::{Runtime, Started},
     streams::{Ends, Streams},
 };
 use crate::{Exit, StdioConfig, Target};
 use dhow_runtime as runtime;
 use rustix::{
-    fd::AsFd,
+    fd::{AsFd, BorrowedFd, OwnedFd},
     io::Errno,
-    process::{WaitId, WaitIdOptions},
+    process::Pid,
 };
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,56 @@ const EXEC_GRACE: Duration = Duration::from_secs(2);
 /// How long the end of the container waits for output that strays hold open after they were killed.
 const INIT_GRACE: Duration = Duration::from_millis(100);
 
+/// Who made it.
+#[derive(Debug)]
+pub(super) enum Body {
+    Ours(runtime::Process),
+    /// Another runtime. The code is there when it was collected.
+    Theirs(Started, Option<i32>),
+}
+
+impl Body {
+    fn pid(&self) -> Pid {
+        match self {
+            Self::Ours(process) => process.pid(),
+            Self::Theirs(started, _) => started.pid,
+        }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Ours(process) => process.pidfd(),
+            Self::Theirs(started, _) => started.pidfd.as_fd(),
+        }
+    }
+
+    /// Polled for its end.
+    fn ended(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Ours(process) => process.ended(),
+            Self::Theirs(started, _) => started.pidfd.as_fd(),
+        }
+    }
+
+    fn console(&mut self) -> Option<OwnedFd> {
+        match self {
+            Self::Ours(process) => process.console(),
+            Self::Theirs(started, _) => started.console.take(),
+        }
+    }
+
+    fn try_wait(&mut self) -> Option<i32> {
+        match self {
+            Self::Ours(process) => process.try_wait(),
+            Self::Theirs(started, code) => code.or_else(|| runtime::try_wait(started.pidfd.as_fd())),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) target: Target,
-    process: runtime::Process,
+    body: Body,
     pub(super) streams: Streams,
     /// Its program was executed.
     pub(super) started: bool,
@@ -55,22 +102,22 @@ impl Process {
         target: Target,
         stdio: &StdioConfig,
         log: Option<Log>,
-        make: impl FnOnce(runtime::Stdio<'_>) -> Result<runtime::Process, runtime::Error>,
+        make: impl FnOnce(runtime::Stdio<'_>) -> Result<Body, runtime::Error>,
     ) -> Result<Self, runtime::Error> {
-        let (mut streams, mut process);
+        let (mut streams, mut body);
         if stdio.tty {
             streams = Streams::terminal(log);
-            process = make(runtime::Stdio::Terminal { size: stdio.size })?;
+            body = make(runtime::Stdio::Terminal { size: stdio.size })?;
             let console =
-                process.console().ok_or_else(|| failure("open", "the terminal's master", Errno::BADF))?;
+                body.console().ok_or_else(|| failure("open", "the terminal's master", Errno::BADF))?;
             streams.set_console(console).map_err(io_failure("open", "the terminal's master"))?;
         } else {
             let ends;
             (streams, ends) = Streams::pipes(stdio, log).map_err(io_failure("make", "pipes"))?;
             let Ends([stdin, stdout, stderr]) = &ends;
-            process = make(runtime::Stdio::Fds([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]))?;
+            body = make(runtime::Stdio::Fds([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]))?;
         }
-        Ok(Self { target, process, streams, started: false, exit: None, closed: false, deadline: None })
+        Ok(Self { target, body, streams, started: false, exit: None, closed: false, deadline: None })
     }
 
     pub(super) fn attach(&mut self, mut client: Attached) {
@@ -81,49 +128,70 @@ impl Process {
     }
 
     pub(super) fn pid(&self) -> i32 {
-        self.process.pid().as_raw_pid()
+        self.body.pid().as_raw_pid()
     }
 
     /// Polled for its end.
-    pub(super) fn pidfd(&self) -> Option<rustix::fd::BorrowedFd<'_>> {
-        (self.started && self.exit.is_none()).then(|| self.process.pidfd())
+    pub(super) fn ended(&self) -> Option<BorrowedFd<'_>> {
+        (self.started && self.exit.is_none()).then(|| self.body.ended())
     }
 
-    pub(super) fn go(&mut self) -> Result<(), runtime::Error> {
-        self.process.go()?;
+    /// Who collects what it leaves behind, to be waited for.
+    pub(super) fn take_reaper(&mut self) -> Option<OwnedFd> {
+        match &mut self.body {
+            Body::Ours(process) => process.take_reaper(),
+            Body::Theirs(..) => None,
+        }
+    }
+
+    /// Lets its program run. What another runtime executes by `exec` runs already.
+    pub(super) fn go(&mut self, outside: Option<&Runtime>) -> Result<(), runtime::Error> {
+        match (&mut self.body, outside) {
+            (Body::Ours(process), _) => process.go()?,
+            (Body::Theirs(..), Some(outside)) if self.target == Target::Init => {
+                outside.call(&["start"], &[], &[])?;
+            }
+            (Body::Theirs(..), _) => {}
+        }
         self.started = true;
         Ok(())
+    }
+
+    /// Another's child, collected among all that end.
+    pub(super) fn collected(&mut self, pid: Pid, exit: i32) {
+        if let Body::Theirs(started, code) = &mut self.body
+            && started.pid == pid
+        {
+            *code = Some(exit);
+        }
     }
 
     pub(super) fn signal(&self, signal: i32) -> Result<(), Errno> {
         if self.exit.is_some() {
             return Err(Errno::SRCH);
         }
-        dhow_sys::signals::pidfd_send_signal(self.process.pidfd(), signal)?;
+        dhow_sys::signals::pidfd_send_signal(self.body.pidfd(), signal)?;
         if signal == 9 && self.target != Target::Init {
-            // An exec is killed with its children (a probe that timed out must leave none): it leads its own group, whose number
-            // is taken as long as it was not waited for. Without a group, it has none.
-            rustix::process::kill_process_group(self.process.pid(), rustix::process::Signal::KILL).or_else(
-                |errno| {
-                    if errno == Errno::SRCH { Ok(()) } else { Err(errno) }
-                },
-            )?;
+            // An exec is killed with its children: a probe that timed out must leave none.
+            self.kill_group()?;
+            if let Body::Ours(process) = &self.body {
+                process.kill_all()?;
+            }
         }
         Ok(())
     }
 
+    /// It leads a group, whose number is taken as long as anybody is in it. Without a group, it has none.
+    fn kill_group(&self) -> Result<(), Errno> {
+        match rustix::process::kill_process_group(self.body.pid(), rustix::process::Signal::KILL) {
+            Err(Errno::SRCH) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Takes the exit status, if there is one, and the output that was left.
     pub(super) fn reap(&mut self, oom: impl FnOnce(i32) -> bool, buffer: &mut [u8]) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let code = match rustix::process::waitid(WaitId::PidFd(self.process.pidfd()), options) {
-            Ok(Some(status)) => status
-                .exit_status()
-                .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
-                .unwrap_or(255),
-            Ok(None) | Err(Errno::INTR) => return false,
-            // Somebody else took it: it has ended all the same.
-            Err(_) => 255,
-        };
+        let Some(code) = self.body.try_wait() else { return false };
         self.exit = Some(Exit { code, oom: oom(code), at: clock::now() });
         self.streams.hurry = true;
         self.streams.drain(buffer);

@@ -3,10 +3,11 @@
 use super::{
     attached::Attached,
     log::Log,
-    process::{Process, failure},
+    outside,
+    process::{Body, Process, failure},
     shim::Shim,
 };
-use crate::{Event, LogConfig, Request, StdioConfig, Target, codec, socket::Message};
+use crate::{Event, LogConfig, Outside, Request, StdioConfig, Target, codec, socket::Message};
 use dhow_runtime as runtime;
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -40,13 +41,13 @@ impl Shim {
 
     fn answer(&mut self, seq: u32, request: Request, fds: Vec<OwnedFd>) -> Answer {
         match request {
-            Request::Create { plan, netns, stdio, log } => {
+            Request::Create { plan, netns, stdio, log, outside } => {
                 let netns = if netns {
                     Some(fds.first().ok_or_else(|| failure("create", "network namespace", Errno::BADF))?)
                 } else {
                     None
                 };
-                self.create(seq, &plan, netns, &stdio, log)
+                self.create(seq, &plan, netns, (&stdio, log), outside)
             }
             Request::Go => self.go(seq),
             Request::Exec { id, plan, stdio } => self.exec(seq, id, &plan, &stdio),
@@ -57,15 +58,20 @@ impl Shim {
                 Ok(Event::Done { seq })
             }
             Request::Signal { target, signal } => {
-                let process = self.find(&target).ok_or(Errno::SRCH);
-                let sent = process.and_then(|process| process.signal(signal));
-                sent.map_err(|errno| failure("signal", named(&target), errno))?;
+                self.signal(&target, signal)?;
                 Ok(Event::Done { seq })
             }
             Request::Resize { target, rows, cols } => {
                 let process = self.find(&target).ok_or(Errno::SRCH);
                 let set = process.and_then(|process| process.streams.resize(rows, cols));
                 set.map_err(|errno| failure("resize", named(&target), errno))?;
+                Ok(Event::Done { seq })
+            }
+            Request::Runtime { words, input } => {
+                let outside = self.outside.as_ref();
+                let outside = outside.ok_or_else(|| failure("runtime", "container", Errno::INVAL))?;
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                outside.call(&words, &[], &input)?;
                 Ok(Event::Done { seq })
             }
             Request::Goodbye => {
@@ -84,8 +90,8 @@ impl Shim {
         seq: u32,
         plan: &[u8],
         netns: Option<&OwnedFd>,
-        stdio: &StdioConfig,
-        log: LogConfig,
+        (stdio, log): (&StdioConfig, LogConfig),
+        outside: Option<Outside>,
     ) -> Answer {
         if self.created {
             return Err(failure("create", "container", Errno::EXIST));
@@ -97,13 +103,41 @@ impl Shim {
         };
         let log = Log::open(log)
             .map_err(|error| failure("open log", path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        let make = |stdio: runtime::Stdio<'_>| runtime::create(&plan, netns.map(AsFd::as_fd), stdio);
-        let process = Process::new(Target::Init, stdio, log, make)?;
+        let netns = netns.map(AsFd::as_fd);
+        let process = match outside {
+            None => {
+                let make = |stdio: runtime::Stdio<'_>| runtime::create(&plan, netns, stdio).map(Body::Ours);
+                Process::new(Target::Init, stdio, log, make)?
+            }
+            Some(outside) => {
+                // What a failed creation leaves there, the end removes.
+                self.cgroups = plan.cgroup_dirs().to_vec();
+                let outside = self.outside.insert(outside::Runtime::new(&self.dir, outside, &plan, netns)?);
+                let make =
+                    |stdio: runtime::Stdio<'_>| outside.create(&stdio).map(|it| Body::Theirs(it, None));
+                Process::new(Target::Init, stdio, log, make)?
+            }
+        };
         self.created = true;
         self.cgroups = plan.cgroup_dirs().to_vec();
         let pid = process.pid();
         self.add(process);
         Ok(Event::Created { seq, pid })
+    }
+
+    /// PID 1 of another runtime is signalled by it: what its process is inside only it knows.
+    fn signal(&self, target: &Target, signal: i32) -> Result<(), runtime::Error> {
+        let refused = |errno| failure("signal", named(target), errno);
+        let process = self.find(target).ok_or_else(|| refused(Errno::SRCH))?;
+        match &self.outside {
+            Some(outside) if *target == Target::Init && process.exit.is_none() => {
+                outside.call(&["kill"], &[&signal.to_string()], &[]).or_else(|error| {
+                    // It has ended meanwhile; or the runtime is at its end, which must not keep anybody alive.
+                    if signal == 9 { process.signal(signal).map_err(refused) } else { Err(error) }
+                })
+            }
+            _ => process.signal(signal).map_err(refused),
+        }
     }
 
     fn go(&mut self, seq: u32) -> Answer {
@@ -112,14 +146,16 @@ impl Shim {
         let process = process.ok_or_else(|| failure("start", "container", Errno::INVAL))?;
         // The container's own counter, before its program can do anything.
         self.oom_kills = runtime::oom_kills(&self.cgroups);
-        match process.go() {
+        match process.go(self.outside.as_ref()) {
             Ok(()) => Ok(Event::Started { seq, pid: process.pid() }),
             Err(error) => {
                 process.close();
                 // Dropped before its program ran: the runtime undoes everything.
                 let mut failed = self.processes.remove(0);
                 self.orphans.append(&mut failed.streams.clients);
-                self.cgroups.clear();
+                if self.outside.is_none() {
+                    self.cgroups.clear();
+                }
                 Err(error)
             }
         }
@@ -134,10 +170,13 @@ impl Shim {
         if self.find(&target).is_some() {
             return Err(failure("exec", named(&target), Errno::EXIST));
         }
-        let plan = runtime::Plan::decode(plan)?;
-        let make = |stdio: runtime::Stdio<'_>| runtime::exec(&plan, init, stdio);
+        let outside = self.outside.as_ref();
+        let make = |stdio: runtime::Stdio<'_>| match outside {
+            Some(outside) => outside.exec(plan, &stdio).map(|it| Body::Theirs(it, None)),
+            None => runtime::exec(&runtime::Plan::decode(plan)?, init, stdio).map(Body::Ours),
+        };
         let started = Process::new(target.clone(), stdio, None, make).and_then(|mut process| {
-            process.go()?;
+            process.go(outside)?;
             Ok(process)
         });
         match started {

@@ -1,6 +1,6 @@
 //! The shim's state, and what follows from it: who is told, when it is over.
 
-use super::{attached::Attached, connection::Connection, process::Process};
+use super::{attached::Attached, connection::Connection, outside, process::Process};
 use crate::{Event, Exit, Target, exit::write_exit};
 use dhow_runtime as runtime;
 use rustix::{fd::OwnedFd, io::Errno};
@@ -22,12 +22,16 @@ pub(super) struct Shim {
     pub(super) connections: Vec<Connection>,
     /// PID 1 first.
     pub(super) processes: Vec<Process>,
+    /// Children that collect what execs leave behind, maybe long after those.
+    pub(super) reapers: Vec<OwnedFd>,
     /// Clients of processes that are not there yet.
     pub(super) early: Vec<(Target, Attached)>,
     /// Clients that only wait for the rest of their output.
     pub(super) orphans: Vec<Attached>,
     pub(super) created: bool,
     pub(super) cgroups: Vec<PathBuf>,
+    /// Another runtime, whose container it is.
+    pub(super) outside: Option<outside::Runtime>,
     /// In the container's cgroup before its program ran.
     pub(super) oom_kills: u64,
     /// How PID 1 ended, once everybody may know.
@@ -46,10 +50,12 @@ impl Shim {
             listener,
             connections: Vec::new(),
             processes: Vec::new(),
+            reapers: Vec::new(),
             early: Vec::new(),
             orphans: Vec::new(),
             created: false,
             cgroups: Vec::new(),
+            outside: None,
             oom_kills: 0,
             exit: None,
             leaving: false,
@@ -75,7 +81,13 @@ impl Shim {
         for (_, client) in ours {
             process.attach(client);
         }
+        self.reapers.extend(process.take_reaper());
         self.processes.push(process);
+    }
+
+    /// Takes the status of reapers that have ended. Who looks at several at once finds the others gone, too.
+    pub(super) fn dismiss_reapers(&mut self) {
+        self.reapers.retain(|reaper| dhow_runtime::try_wait(rustix::fd::AsFd::as_fd(reaper)).is_none());
     }
 
     pub(super) fn attach(&mut self, target: Target, mut client: Attached) {
@@ -143,6 +155,18 @@ impl Shim {
         }
     }
 
+    /// Children of another runtime have ended.
+    pub(super) fn collect(&mut self) {
+        if let Some(outside) = &self.outside {
+            outside.heard();
+        }
+        for (pid, code) in outside::ended() {
+            for process in &mut self.processes {
+                process.collected(pid, code);
+            }
+        }
+    }
+
     /// PID 1 has ended and something else, that is not in its pid namespace, still holds its output open.
     fn kill_strays(&self) {
         for pid in runtime::processes(&self.cgroups).unwrap_or_default() {
@@ -154,6 +178,7 @@ impl Shim {
     }
 
     /// Everything that is due: output that has ended, clients that are done. The next moment to look.
+    #[inline(never)]
     pub(super) fn settle(&mut self) -> Option<Instant> {
         let now = Instant::now();
         self.connections.retain(|connection| !connection.gone);
@@ -203,6 +228,10 @@ impl Shim {
             }
             self.orphans.append(&mut process.streams.clients);
         }
+        if let Some(outside) = self.outside.take() {
+            // What it leaves is killed and removed with the cgroups, its state with the folder.
+            outside.call(&["delete", "--force"], &[], &[]).ok();
+        }
         let cgroups = std::mem::take(&mut self.cgroups);
         match runtime::remove_cgroups(&cgroups) {
             Ok(()) => Ok(()),
@@ -214,6 +243,7 @@ impl Shim {
     }
 
     /// Whether nothing is left to do; then nothing of the container is held any more.
+    #[inline(never)]
     pub(super) fn is_finished(&mut self) -> bool {
         let now = Instant::now();
         let alone = self.connections.is_empty() && self.alone_until.is_none_or(|until| until <= now);

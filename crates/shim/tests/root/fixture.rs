@@ -152,7 +152,9 @@ impl Container {
         let (max_size, max_files) = self.rotation;
         let log = LogConfig::JsonFile { path: self.log(), max_size, max_files, attrs: String::new() };
         let plan = self.plan().encode();
-        match self.ask(&Request::Create { plan, netns: false, stdio: self.stdio.clone(), log }, &[]) {
+        match self
+            .ask(&Request::Create { plan, netns: false, stdio: self.stdio.clone(), log, outside: None }, &[])
+        {
             Event::Created { pid, .. } => pid,
             other => panic!("{other:?}"),
         }

@@ -1,7 +1,7 @@
 //! One pass over an archive, whatever its order: documents are kept in memory, whatever looks like a layer is unpacked at
 //! once into `tmp/`, and only at the end is it known which of it makes images. Nothing is spooled, nothing stays on failure.
 
-use super::Loaded;
+use super::{Loaded, origin};
 use crate::{
     Error, Result, Store,
     error::At,
@@ -348,6 +348,8 @@ impl Contents {
             return Err(invalid(path, why));
         }
         let layers = parsed.layers.iter().map(|layer| blob_path(&layer.digest)).zip(diff_ids).collect();
+        let original = origin::find(descriptor, &parsed.config.digest, |digest| self.blob(digest).ok());
+        let (manifest, index) = original.unwrap_or((manifest, index));
         Ok(Wanted { config, manifest: Some(manifest), index, layers, names })
     }
 }

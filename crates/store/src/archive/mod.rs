@@ -1,6 +1,7 @@
 //! Images in and out as one tar: docker-archive and OCI layout.
 
 mod load;
+mod origin;
 mod save;
 
 use crate::{Image, Result, Store};

@@ -1,5 +1,6 @@
 //! One tar that is docker-archive and OCI layout at once, the same bytes every time.
 
+use super::origin;
 use crate::{
     Error, Image, Kind, Result, Store,
     error::At,
@@ -95,7 +96,7 @@ impl Store {
         } else {
             self.0.plain_manifest(&config, diff_ids)?
         };
-        let descriptor = Descriptor {
+        let mut descriptor = Descriptor {
             media_type: image
                 .manifest
                 .media_type
@@ -107,12 +108,20 @@ impl Store {
             platform: None,
             annotations: BTreeMap::new(),
         };
+        if descriptor.digest != image.id {
+            let index = Some(&image.id).filter(|id| **id != image.manifest_digest);
+            origin::note(&mut descriptor, &image.manifest_digest, index);
+            for document in index.into_iter().chain([&image.manifest_digest]) {
+                plan.documents.insert(document.clone(), self.read_blob(document)?);
+            }
+        }
         for tag in tags {
-            let annotations = BTreeMap::from([
+            let mut named = descriptor.clone();
+            named.annotations.extend([
                 ("io.containerd.image.name".to_owned(), tag.to_string()),
                 ("org.opencontainers.image.ref.name".to_owned(), tag.tag().unwrap_or_default().to_owned()),
             ]);
-            plan.index.push(Descriptor { annotations, ..descriptor.clone() });
+            plan.index.push(named);
         }
         if tags.is_empty() {
             plan.index.push(descriptor.clone());

@@ -6,6 +6,7 @@ mod commit;
 pub(crate) mod emit;
 mod index;
 mod ingest;
+mod pack;
 mod tarball;
 mod unpack;
 
@@ -72,6 +73,8 @@ struct Record {
     tar_size: u64,
     size: u64,
     blobs: Vec<(Digest, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    packed: Option<(Digest, u64)>,
 }
 
 impl Record {
@@ -82,6 +85,7 @@ impl Record {
             tar_size: held.layer.tar_size,
             size: held.layer.size,
             blobs: held.blobs.clone(),
+            packed: held.packed.clone(),
         }
     }
 
@@ -122,10 +126,10 @@ pub(crate) fn restore(root: &Path, journal: &Journal, reaper: &Reaper, catalog: 
             journal.put(&key, None).forget();
             continue;
         }
-        let Record { diff_id, short, tar_size, size, blobs } = record;
+        let Record { diff_id, short, tar_size, size, blobs, packed } = record;
         let blob = blobs.first().cloned().unwrap_or_else(|| (diff_id.clone(), tar_size));
         let layer = Layer { diff_id, tar_size, size, blob };
-        catalog.add_layer(Held { short, layer, blobs, settled: true });
+        catalog.add_layer(Held { short, layer, blobs, packed, settled: true });
     }
     for orphan in there {
         reaper.discard(&folder.join(orphan))?;
@@ -274,6 +278,7 @@ impl Inner {
             short: self.short(&layer.diff_id),
             layer: layer.clone(),
             blobs: vec![blob],
+            packed: None,
             settled: false,
         };
         let meta = scratch.path().join("meta");

@@ -1,9 +1,9 @@
 //! Archives: docker's and OCI's, in any order, whole or not.
 
 use crate::support::{Root, Tar, config, gzip, is_root, sha256};
-use dhow_oci::Platform;
+use dhow_oci::{Digest, Platform};
 use dhow_store::{Error, Kind};
-use std::error::Error as _;
+use std::{error::Error as _, io::Read as _};
 
 fn text(error: &Error) -> String {
     format!("{error}: {}", error.source().map_or_else(String::new, ToString::to_string))
@@ -141,7 +141,31 @@ fn root_an_index_gives_the_image_of_the_platform() {
     assert_eq!(root.store().image("ghcr.io/a/b:c").unwrap().id, image.id);
     let wrong = Platform { architecture: "riscv64".to_owned(), ..host() };
     assert_eq!(root.store().load(tar.as_slice(), &wrong).unwrap_err().kind, Kind::Invalid);
+    // Its layer is compressed, an archive's is not: the image is the same one all the same, unless the originals are somebody else's.
+    let mut saved = Vec::new();
+    root.store().save(&["ghcr.io/a/b:c".to_owned()], &mut saved).unwrap();
+    let other = Root::new();
+    assert_eq!(other.store().load(saved.as_slice(), &host()).unwrap()[0].image.id, image.id);
+    let forged = swap(&saved, &sha256(index.as_bytes()), &sha256(b"{}"));
+    assert_ne!(Root::new().store().load(forged.as_slice(), &host()).unwrap()[0].image.id, image.id);
     root.assert_clean(1); // the other platform's layer was unpacked and thrown away
+}
+
+/// The archive with another digest wherever `index.json` names the first.
+fn swap(archive: &[u8], old: &Digest, new: &Digest) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if entry.path_bytes().as_ref() == b"index.json" {
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.contains(old.as_str()));
+            bytes = text.replace(old.as_str(), new.as_str()).into_bytes();
+        }
+        tar.append(entry.header(), bytes.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap()
 }
 
 #[test]

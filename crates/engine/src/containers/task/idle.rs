@@ -6,7 +6,7 @@ use crate::{
     containers::{
         Resources, Restart, Status,
         book::{Queued, not_running},
-        limits,
+        cpuset, limits,
         record::Wanted,
     },
     networks::{self, EndpointConfig},
@@ -134,6 +134,10 @@ async fn common(keeper: &mut Keeper, command: Command) {
             let renamed = rename(keeper, &new).await;
             reply(answer, renamed);
         }
+        Command::Unlink { alias, answer } => {
+            let unlinked = unlink(keeper, &alias).await;
+            reply(answer, unlinked);
+        }
         Command::Update { resources, restart, answer } => {
             let updated = update(keeper, resources.as_deref(), restart).await;
             reply(answer, updated);
@@ -174,6 +178,21 @@ pub(super) async fn rename(keeper: &mut Keeper, new: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a link: from the next start on the container does not know the alias.
+pub(super) async fn unlink(keeper: &mut Keeper, alias: &str) -> Result<()> {
+    let mut spec = (*keeper.record.spec).clone();
+    let before = spec.host.links.len();
+    spec.host.links.retain(|link| link.rsplit([':', '/']).next() != Some(alias));
+    if spec.host.links.len() == before {
+        let text = format!("No such link: /{}/{alias}", keeper.record.name);
+        return Err(Error::new(Kind::NotFound, text));
+    }
+    Arc::make_mut(&mut keeper.record).spec = Arc::new(spec);
+    keeper.shared.synced(keeper.save_record()?).await?;
+    keeper.publish();
+    Ok(())
+}
+
 /// New limits and policy in the record; the caller applies them to a running one first.
 pub(super) async fn update(
     keeper: &mut Keeper,
@@ -205,6 +224,7 @@ pub(super) async fn update(
 pub(super) fn settle(keeper: &Keeper, wanted: &Resources) -> Result<(Resources, Vec<String>)> {
     let mut merged = merge(&keeper.record.spec.host.resources, wanted);
     let warnings = limits::check_here(&mut merged, &keeper.shared.host)?;
+    cpuset::verify(wanted)?;
     Ok((merged, warnings))
 }
 

@@ -151,6 +151,7 @@ async fn create(
             size: spec.host.console_size,
         },
         log: prepared.log.clone(),
+        outside: prepared.outside.clone(),
     };
     let fds: Vec<_> = sandbox.fd().into_iter().collect();
     let created = async {
@@ -289,6 +290,7 @@ fn running(
         netns,
         oci: Arc::new(prepared.oci),
         cgroups: prepared.cgroups.clone(),
+        outside: prepared.outside.is_some(),
         stopped: receiver,
     });
     keeper.runs += 1;
@@ -304,6 +306,7 @@ fn running(
     standing.endpoints = wiring.endpoints;
     standing.ports = wiring.ports;
     standing.cgroups = prepared.cgroups;
+    standing.outside = prepared.outside.is_some();
     keeper.handle.set_live(Some(live.clone()));
     keeper.set_status(Status::Running);
     let probing = health::watch(keeper, &live);

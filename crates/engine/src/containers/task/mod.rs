@@ -55,6 +55,10 @@ pub(crate) enum Command {
         new: String,
         answer: Answer<()>,
     },
+    Unlink {
+        alias: String,
+        answer: Answer<()>,
+    },
     Update {
         resources: Option<Box<Resources>>,
         restart: Option<Restart>,

@@ -120,7 +120,12 @@ pub(super) fn attach(
     let mut links = BTreeMap::new();
     for link in &config.links {
         let (other, alias) = link.split_once(':').unwrap_or((link, link));
-        links.insert(alias.to_owned(), shared.containers.find(other)?.view().name.clone());
+        // By name, looked up when it is asked for: the other one may come later.
+        let name = shared
+            .containers
+            .find(other)
+            .map_or_else(|_| other.to_owned(), |handle| handle.view().name.clone());
+        links.insert(alias.to_owned(), name);
     }
     let names = if name == networks::BRIDGE { vec![record.name.clone()] } else { record.dns_names(config) };
     Ok(Attach {
@@ -332,9 +337,80 @@ fn link_entries(shared: &Shared, link: &str) -> Result<Vec<(String, String)>> {
     Ok(endpoints.filter_map(|e| e.ipv4).map(|(address, _)| (address.to_string(), names.clone())).collect())
 }
 
+/// The variables that tell a container on the default bridge of those it is linked to, in docker's form: `DB_NAME`, `DB_ENV_…`, and for
+/// what the other one exposes `DB_PORT_5432_TCP…`.
+pub(crate) fn link_env(shared: &Shared, record: &Record) -> Result<Vec<String>> {
+    let mut env = Vec::new();
+    for link in &record.spec.host.links {
+        let (other, alias) = link.split_once(':').unwrap_or((link, link));
+        let alias = alias.rsplit('/').next().unwrap_or(alias);
+        let view = shared.containers.find(other)?.view();
+        let address = view
+            .networks
+            .values()
+            .filter_map(|n| n.endpoint.as_ref()?.ipv4)
+            .map(|(ip, _)| ip.to_string())
+            .next();
+        env.extend(link_variables(&record.name, alias, address.as_deref().unwrap_or(""), &view.spec));
+    }
+    Ok(env)
+}
+
+fn link_variables(parent: &str, alias: &str, address: &str, other: &Spec) -> Vec<String> {
+    let prefix = alias.to_uppercase().replace('-', "_");
+    let mut ports: Vec<(u16, &str)> = other
+        .exposed_ports
+        .iter()
+        .filter_map(|port| {
+            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            Some((number.parse().ok()?, protocol))
+        })
+        .collect();
+    ports.sort_unstable_by_key(|(number, protocol)| (*protocol != "tcp", *number));
+    let mut env = Vec::new();
+    if let Some((number, protocol)) = ports.first() {
+        env.push(format!("{prefix}_PORT={protocol}://{address}:{number}"));
+    }
+    for (number, protocol) in &ports {
+        let port = format!("{prefix}_PORT_{number}_{}", protocol.to_uppercase());
+        env.push(format!("{port}={protocol}://{address}:{number}"));
+        env.push(format!("{port}_ADDR={address}"));
+        env.push(format!("{port}_PORT={number}"));
+        env.push(format!("{port}_PROTO={protocol}"));
+    }
+    env.push(format!("{prefix}_NAME=/{parent}/{alias}"));
+    let own = other.env.iter().filter(|entry| entry.contains('='));
+    let told = own.filter(|entry| !entry.starts_with("HOME=") && !entry.starts_with("PATH="));
+    env.extend(told.map(|entry| format!("{prefix}_ENV_{entry}")));
+    env
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_is_told_in_variables() {
+        let other = Spec {
+            env: vec!["PATH=/bin".into(), "FOO=1".into()],
+            exposed_ports: vec!["53/udp".into(), "80/tcp".into()],
+            ..Spec::default()
+        };
+        let wanted = [
+            "MY_DB_PORT=tcp://10.0.0.2:80",
+            "MY_DB_PORT_80_TCP=tcp://10.0.0.2:80",
+            "MY_DB_PORT_80_TCP_ADDR=10.0.0.2",
+            "MY_DB_PORT_80_TCP_PORT=80",
+            "MY_DB_PORT_80_TCP_PROTO=tcp",
+            "MY_DB_PORT_53_UDP=udp://10.0.0.2:53",
+            "MY_DB_PORT_53_UDP_ADDR=10.0.0.2",
+            "MY_DB_PORT_53_UDP_PORT=53",
+            "MY_DB_PORT_53_UDP_PROTO=udp",
+            "MY_DB_NAME=/web/my-db",
+            "MY_DB_ENV_FOO=1",
+        ];
+        assert_eq!(link_variables("web", "my-db", "10.0.0.2", &other), wanted);
+    }
 
     #[test]
     fn modes_and_macs() {

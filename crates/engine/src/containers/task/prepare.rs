@@ -12,7 +12,7 @@ use crate::{
 };
 use dhow_oci::runtime as oci;
 use dhow_runtime::{Options, RootFs};
-use dhow_shim::LogConfig;
+use dhow_shim::{LogConfig, Outside};
 use dhow_store::Snapshot;
 use std::{
     collections::BTreeMap,
@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) cgroups: Vec<PathBuf>,
     pub(super) log: LogConfig,
     pub(super) hostname: String,
+    /// Who makes it, if not our own runtime.
+    pub(super) outside: Option<Outside>,
 }
 
 /// Everything that can be done before the network is there.
@@ -43,12 +45,41 @@ pub(super) fn prepare(shared: &Shared, record: &Record) -> Result<Prepared> {
     let options = options(shared, record, &snapshot);
     let plan = dhow_runtime::plan(&oci, &options, &shared.host)?;
     Ok(Prepared {
+        outside: outside(shared, record, &oci)?,
         plan: plan.encode(),
         cgroups: plan.cgroup_dirs().to_vec(),
         log: logging::config(&record.spec, record.log_path(&snapshot.dir))?,
         oci,
         hostname,
     })
+}
+
+/// The same for another runtime, in its terms: where its shim will have the root and the network, and docker's init as dockerd gives it.
+fn outside(shared: &Shared, record: &Record, ours: &oci::Spec) -> Result<Option<Outside>> {
+    let Some(program) = shared.config.runtimes.find(&record.spec.host.runtime)? else { return Ok(None) };
+    let mut oci = ours.clone();
+    // Older programs refuse newer numbers, and nothing here is newer.
+    oci.oci_version = "1.0.2".to_owned();
+    let bundle = shared.shim_dir(&record.id).join("bundle");
+    let readonly = oci.root.as_ref().is_some_and(|root| root.readonly);
+    oci.root = Some(oci::Root { path: "rootfs".to_owned(), readonly });
+    for namespace in oci.linux.iter_mut().flat_map(|linux| &mut linux.namespaces) {
+        if namespace.kind == "network" {
+            namespace.path = Some(bundle.join("netns").to_string_lossy().into_owned());
+        }
+    }
+    let init = shared.config.init.as_ref().filter(|_| record.spec.host.init.unwrap_or(false));
+    if let (Some(init), Some(process)) = (init, &mut oci.process) {
+        process.args.splice(0..0, ["/sbin/docker-init".to_owned(), "--".to_owned()]);
+        oci.mounts.push(oci::Mount {
+            destination: "/sbin/docker-init".to_owned(),
+            kind: Some("bind".to_owned()),
+            source: Some(init.to_string_lossy().into_owned()),
+            options: vec!["bind".to_owned(), "ro".to_owned()],
+            ..oci::Mount::default()
+        });
+    }
+    program.outside(&record.id, &oci).map(Some)
 }
 
 fn options(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Options {
@@ -132,6 +163,7 @@ pub(crate) fn specification(shared: &Shared, record: &Record, snapshot: &Snapsho
         cgroup_parent: shared.config.cgroup_parent(),
         hostname: hostname(shared, record),
         args,
+        link_env: super::network::link_env(shared, record)?,
         identity,
         mounts: mounts_of(shared, record, &snapshot.dir)?,
         join: joins(shared, record)?,

@@ -14,7 +14,8 @@ use crate::{
     link::{Notice, Streams},
     networks::{self, EndpointConfig},
 };
-use dhow_shim::{Exit, Target};
+use dhow_runtime::Error as Refusal;
+use dhow_shim::{Exit, Request, Target};
 use rustix::fd::AsFd;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -24,6 +25,8 @@ use tokio::{
 };
 
 const KILL: i32 = 9;
+/// How long a shim may take to pass a signal on.
+const PATIENCE: Duration = Duration::from_secs(3);
 const DEFAULT_TIMEOUT: i64 = 10;
 
 /// See [`super::State`].
@@ -118,7 +121,7 @@ impl Running {
     /// Signals PID 1; a frozen one is thawed where it must die. Failures are logged: the exit is what counts.
     async fn signal(&self, keeper: &mut Keeper, signal: i32) {
         keeper.event("kill", [("signal", &signal.to_string())]);
-        if let Err(refusal) = self.live.link.signal(Target::Init, signal).await {
+        if let Err(refusal) = self.deliver(signal).await {
             tracing::debug!(id = keeper.id(), ?refusal, "a signal did not arrive");
         }
         if signal == KILL
@@ -129,9 +132,39 @@ impl Running {
         }
     }
 
+    /// Signals PID 1, by its shim. One that does not answer (stopped, or waiting for another runtime that hangs) is no obstacle to
+    /// an end: it is killed, and what it runs with it.
+    async fn deliver(&self, signal: i32) -> std::result::Result<(), Refusal> {
+        let sent = self.live.link.signal(Target::Init, signal);
+        if let Ok(sent) = tokio::time::timeout(PATIENCE, sent).await {
+            return sent;
+        }
+        if signal == KILL {
+            tracing::warn!(pid = self.live.pid, "a shim that does not answer is killed");
+            kill_shim(self.live.pid);
+            return Ok(());
+        }
+        Err(Refusal {
+            step: "signal".to_owned(),
+            object: "container".to_owned(),
+            errno: 0,
+            detail: "its shim does not answer".to_owned(),
+        })
+    }
+
     async fn freeze(&self, frozen: bool) -> Result<()> {
+        if self.live.outside {
+            return self.runtime(&[if frozen { "pause" } else { "resume" }], Vec::new()).await;
+        }
         let cgroups = self.live.cgroups.clone();
         blocking::run(move || dhow_runtime::freeze(&cgroups, frozen).map_err(Into::into)).await
+    }
+
+    /// Has another runtime do what only it knows how to.
+    async fn runtime(&self, words: &[&str], input: Vec<u8>) -> Result<()> {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        self.live.link.call(&Request::Runtime { words, input }, &[]).await?;
+        Ok(())
     }
 
     pub(super) async fn command(mut self: Box<Self>, keeper: &mut Keeper, command: Command) -> State {
@@ -171,6 +204,10 @@ impl Running {
             Command::Rename { new, answer } => {
                 let renamed = self.rename(keeper, &new).await;
                 reply(answer, renamed);
+            }
+            Command::Unlink { alias, answer } => {
+                let unlinked = idle::unlink(keeper, &alias).await;
+                reply(answer, unlinked);
             }
             Command::Update { resources, restart, answer } => {
                 let updated = self.update(keeper, resources.as_deref(), restart).await;
@@ -225,7 +262,7 @@ impl Running {
             keeper.standing.stopped_by_user = true;
             keeper.save_state();
         }
-        let sent = self.live.link.signal(Target::Init, signal).await;
+        let sent = self.deliver(signal).await;
         if signal == KILL && keeper.standing.status == Status::Paused {
             self.freeze(false).await?;
         }
@@ -304,12 +341,18 @@ impl Running {
             let (mut merged, _) = idle::settle(keeper, wanted)?;
             // No limit of tasks says nothing to a fresh cgroup; here an old one may be in force.
             merged.pids_limit = merged.pids_limit.map(|n| if n == 0 { -1 } else { n });
-            let (shared, cgroups) = (keeper.shared.clone(), self.live.cgroups.clone());
-            blocking::run(move || {
+            let (shared, live) = (keeper.shared.clone(), self.live.clone());
+            let outside = blocking::run(move || {
                 let resources = prepare::resources(&merged)?;
-                dhow_runtime::update(&cgroups, &resources, &shared.host).map_err(Into::into)
-            })
-            .await?;
+                if live.outside {
+                    return crate::runtimes::json(&resources).map(Some);
+                }
+                dhow_runtime::update(&live.cgroups, &resources, &shared.host)?;
+                Ok(None)
+            });
+            if let Some(resources) = outside.await? {
+                self.runtime(&["update", "--resources", "-"], resources).await?;
+            }
         }
         idle::update(keeper, wanted, restart).await
     }
@@ -399,6 +442,23 @@ pub(crate) fn adopted(
     keeper.handle.set_live(Some(live.clone()));
     let (probing, oom) = (health::watch(keeper, &live), oom::watch(keeper, &live));
     State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing, oom)))
+}
+
+/// Kills the shim of a container: the parent of its first process. The news that it has gone does the rest.
+fn kill_shim(container: i32) {
+    let parent = || {
+        let status = std::fs::read_to_string(format!("/proc/{container}/status")).ok()?;
+        let pid = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+        let pid = rustix::process::Pid::from_raw(pid)?;
+        let shim = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).ok()?;
+        (name.trim() == "dhow-shim").then_some(shim)
+    };
+    if let Some(shim) = parent()
+        && let Err(errno) = rustix::process::pidfd_send_signal(&shim, rustix::process::Signal::KILL)
+    {
+        tracing::warn!(container, %errno, "a shim was not killed");
+    }
 }
 
 /// The process's own network namespace.
