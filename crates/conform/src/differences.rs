@@ -61,6 +61,10 @@ pub(crate) const DHOW: &[Difference] = &[
     ),
     meant("namespaces.inherited-mounts", "what it mounts would be mounted on the host"),
     meant(
+        "user.umask-of-the-caller",
+        "022 as runc: no caller with a loose one decides about files in containers",
+    ),
+    meant(
         "device-list.denies-making",
         "as runc and crun: a node that cannot be opened does no harm, and images make some",
     ),

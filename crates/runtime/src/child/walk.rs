@@ -190,7 +190,7 @@ impl<'a> Walker<'a> {
 
     /// Where to look for a path that is to be hidden or protected: from the /proc or /sys mounted here, if it is in one. By way of the root somebody
     /// who shares it could lead the look-up to where the path is missing, and it would stay open.
-    fn kernels_root<'p>(&self, path: &'p [u8]) -> Done<'static, (Root<'_>, &'p [u8])> {
+    fn inside_kernel<'p>(&self, path: &'p [u8]) -> Done<'static, (Root<'_>, &'p [u8])> {
         for (target, mount) in self.kernel.iter().flatten() {
             if let Some(below) = path.strip_prefix(*target).and_then(|rest| rest.strip_prefix(b"/")) {
                 return Ok((Root { fd: mount.as_fd(), shared: self.shared }, below));
@@ -359,7 +359,7 @@ impl<'a> Walker<'a> {
     fn mask(&mut self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "mask";
         let object = path.to_bytes();
-        let (root, below) = self.kernels_root(object)?;
+        let (root, below) = self.inside_kernel(object)?;
         let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
@@ -382,7 +382,7 @@ impl<'a> Walker<'a> {
     fn read_only_path(&self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "make read-only";
         let object = path.to_bytes();
-        let (root, below) = self.kernels_root(object)?;
+        let (root, below) = self.inside_kernel(object)?;
         let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,

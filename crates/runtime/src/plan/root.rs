@@ -57,28 +57,7 @@ pub(super) fn steps(
     }
     source(spec, options, host, joined, body)?;
     let (mut late, compiler) = (Vec::new(), mounts::Compiler { linux, options, place, host });
-    let (devices_after, terminal_after) = (last_mount(spec, "/dev"), last_mount(spec, "/dev/pts"));
-    if devices_after.is_none() {
-        devices(spec, linux, body)?;
-    }
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        let step = compiler.mount(mount, body, &mut late)?;
-        body.steps.push(step);
-        // Before anything else is mounted: an image whose /data is a link to /dev would lead a volume for it there, and these into the volume.
-        if Some(index) == devices_after {
-            devices(spec, linux, body)?;
-        }
-        if Some(index) == terminal_after {
-            terminal(body);
-        }
-    }
-    if terminal_after.is_none() {
-        terminal(body);
-    }
-    for device in linux.devices.iter().filter(|device| !in_dev(device)) {
-        let step = asked(device)?;
-        node(body, step);
-    }
+    furnish(spec, &compiler, body, &mut late)?;
     if let Some(init) = &options.init {
         body.steps.push(Step::Bind {
             source: text("init", init.to_string_lossy())?,
@@ -115,6 +94,39 @@ pub(super) fn steps(
     });
     if let Some(flags) = kind {
         body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
+    }
+    Ok(())
+}
+
+/// The mounts in their order, with the devices as soon as there is a place for them.
+fn furnish(
+    spec: &spec::Spec,
+    compiler: &mounts::Compiler<'_>,
+    body: &mut Body,
+    late: &mut Vec<Step>,
+) -> Result<(), Error> {
+    let linux = compiler.linux;
+    let (devices_after, terminal_after) = (last_mount(spec, "/dev"), last_mount(spec, "/dev/pts"));
+    if devices_after.is_none() {
+        devices(spec, linux, body)?;
+    }
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let step = compiler.mount(mount, body, late)?;
+        body.steps.push(step);
+        // Before anything else is mounted: an image whose /data is a link to /dev would lead a volume for it there, and these into the volume.
+        if Some(index) == devices_after {
+            devices(spec, linux, body)?;
+        }
+        if Some(index) == terminal_after {
+            terminal(body);
+        }
+    }
+    if terminal_after.is_none() {
+        terminal(body);
+    }
+    for device in linux.devices.iter().filter(|device| !in_dev(device)) {
+        let step = asked(device)?;
+        node(body, step);
     }
     Ok(())
 }

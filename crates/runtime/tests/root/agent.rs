@@ -56,8 +56,9 @@ fn a_call_waits(fd: OwnedFd) {
 }
 
 fn start(b: &Box) -> (Process, OwnedFd) {
-    let mut plan = plan(&b.spec, &b.options, &b.host).unwrap();
-    plan.identify("box", &b.dir);
+    let (id, bundle) = ("box".to_owned(), b.dir.to_str().unwrap().to_owned());
+    let options = dhow_runtime::Options { id, bundle, ..b.options.clone() };
+    let plan = plan(&b.spec, &options, &b.host).unwrap();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let null = std::fs::File::open("/dev/null").unwrap();
     let plan = dhow_runtime::Plan::decode(&plan.encode()).unwrap();
