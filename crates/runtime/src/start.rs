@@ -42,7 +42,7 @@ pub struct Process {
     console: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
     /// Who is sent the listener of its filter, with the pid of the container's first process.
-    agent: Option<(step::Listener, Pid)>,
+    agent: Option<Box<(step::Listener, Pid)>>,
     /// In this order: first the process, then what it was in.
     waiting: bool,
     made: Undo,
@@ -236,7 +236,7 @@ fn start(
         socket: parent,
         console: None,
         mount_namespace: None,
-        agent: body.program.listener.clone().map(|agent| (agent, container.unwrap_or(pid))),
+        agent: body.program.listener.clone().map(|agent| Box::new((agent, container.unwrap_or(pid)))),
         waiting: true,
         made: undo,
     };
@@ -495,7 +495,8 @@ impl Process {
             return Err(Error::invalid("process", "was already started"));
         }
         let mut result = self.say_go();
-        if let (Ok(Answer::Listener(number)), Some((agent, container))) = (&result, &self.agent) {
+        if let (Ok(Answer::Listener(number)), Some(agent)) = (&result, &self.agent) {
+            let (agent, container) = agent.as_ref();
             let pids = Pids { own: self.pid, container: *container };
             result = agent::send(agent, self.pidfd.as_fd(), *number, pids).and_then(|()| self.say_go());
         }
