@@ -98,24 +98,11 @@ impl Link {
 
     /// Sends a request and waits for its answer: the pid for `Create`, `Go` and `Exec`, else 0.
     pub(crate) async fn call(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<i32, Refusal> {
-        let Asked(mut answer) = self.ask(request, fds).await?;
-        if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
-        }
-        self.prod(Signal::CONT).await;
-        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
-        if ends && let Ok(answer) = timeout(PATIENCE, &mut answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
-        }
-        // its container dies with it
-        if ends {
-            self.prod(Signal::KILL).await;
-        }
-        answer.await.unwrap_or_else(|_| Err(gone()))
+        self.ask(request, fds).await?.answer().await
     }
 
     /// Sends a request: the shim does one after the other, and others may be sent before it has answered.
-    pub(crate) async fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Asked, Refusal> {
+    pub(crate) async fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Asked<'_>, Refusal> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         {
@@ -134,7 +121,8 @@ impl Link {
                 detail: failure.to_string(),
             });
         }
-        Ok(Asked(answer))
+        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
+        Ok(Asked { link: self, answer, ends })
     }
 
     /// The first notice, which is `Hello`.
@@ -187,7 +175,7 @@ impl Link {
         target: Target,
         end: OwnedFd,
         wanted: Streams,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<Asked<'_>, Refusal> {
         let Streams { stdin, stdout, stderr } = wanted;
         self.ask(&Request::Attach { target, stdin, stdout, stderr }, &[end.as_fd()]).await
     }
@@ -247,11 +235,28 @@ impl Link {
 /// A request that was sent.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Asked(oneshot::Receiver<Result<i32, Refusal>>);
+pub(crate) struct Asked<'a> {
+    link: &'a Link,
+    answer: oneshot::Receiver<Result<i32, Refusal>>,
+    /// Whether it is to end the container.
+    ends: bool,
+}
 
-impl Asked {
-    pub(crate) async fn answer(self) -> Result<i32, Refusal> {
-        self.0.await.unwrap_or_else(|_| Err(gone()))
+impl Asked<'_> {
+    /// The pid for `Create`, `Go` and `Exec`, else 0. A shim that does not answer is woken; if it was to end its container, it is killed in the end.
+    pub(crate) async fn answer(mut self) -> Result<i32, Refusal> {
+        if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        self.link.prod(Signal::CONT).await;
+        if self.ends {
+            if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
+                return answer.unwrap_or_else(|_| Err(gone()));
+            }
+            // its container dies with it
+            self.link.prod(Signal::KILL).await;
+        }
+        self.answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 

@@ -24,7 +24,7 @@ const INIT_GRACE: Duration = Duration::from_millis(100);
 /// Who made it.
 #[derive(Debug)]
 pub(super) enum Body {
-    Ours(runtime::Process),
+    Ours(Box<runtime::Process>),
     /// Another runtime. The code is there when it was collected.
     Theirs(Started, Option<i32>),
 }
