@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Flags that `create` and `run` share.
+// Flags that `create` and `run` share.
 #[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "docker's flags are bools")]
 pub(crate) struct ContainerFlags {
@@ -538,7 +538,7 @@ fn bytes(flag: &Option<String>, name: &str) -> anyhow::Result<i64> {
     })
 }
 
-/// Limits of a build's steps.
+// Limits of a build's steps.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ContainerLimits {
     /// Memory limit

@@ -59,6 +59,7 @@ pub(crate) const DHOW: &[Difference] = &[
         "delete.created",
         "containerd's shim deletes a created container without `--force`, as runc lets it",
     ),
+    meant("namespaces.inherited-mounts", "what it mounts would be mounted on the host"),
     meant(
         "user.umask-of-the-caller",
         "022 as runc: no caller with a loose one decides about files in containers",

@@ -5,6 +5,7 @@
 mod suite {
     mod bad_input;
     mod build;
+    mod cgroups;
     mod compose;
     mod docker_cli;
     mod examples;

@@ -48,7 +48,6 @@ pub(crate) fn launch(
     let mut wants_terminal = false;
     if let Some(process) = &mut bundle.spec.process {
         streams::announce(listen, &mut process.env);
-        process.user.umask.get_or_insert(streams::umask());
         wants_terminal = process.terminal;
         size = process.console_size.as_ref().map_or((0, 0), |size| (size.height, size.width));
     }

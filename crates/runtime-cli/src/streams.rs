@@ -4,7 +4,6 @@ use crate::arguments::Arguments;
 use crate::failure::Failure;
 use dhow_runtime::{Process, Stdio};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::Mode;
 use rustix::io::IoSlice;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
@@ -101,13 +100,6 @@ pub(crate) fn inherited(arguments: &Arguments) -> Result<(u32, u32), Failure> {
         }
     }
     Ok((all, listen))
-}
-
-/// The caller's, which a process keeps where the specification names none.
-pub(crate) fn umask() -> u32 {
-    let own = rustix::process::umask(Mode::empty());
-    rustix::process::umask(own);
-    own.as_raw_mode()
 }
 
 /// The variables that tell a program of systemd's descriptors.

@@ -1,9 +1,12 @@
 //! Plans as bytes for another process of the same version: fields in order, little-endian, lengths before contents.
-//! Decoding never panics and never reserves more than the input could hold.
+//! Decoding never panics, and reserves little before it has seen what is to be kept.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+/// Items for which room is made on the word of a length.
+const RESERVED: usize = 256;
 
 /// A value with a byte form.
 pub(crate) trait Code: Sized {
@@ -86,7 +89,7 @@ impl<T: Code> Code for Vec<T> {
     }
     fn take(input: &mut &[u8]) -> Option<Self> {
         let length = usize::try_from(u32::take(input)?).ok()?;
-        let mut items = Self::with_capacity(length.min(input.len()));
+        let mut items = Self::with_capacity(length.min(input.len()).min(RESERVED));
         for _ in 0..length {
             items.push(T::take(input)?);
         }

@@ -127,6 +127,15 @@ impl Host {
         Ok(())
     }
 
+    /// The folder that another runtime makes beside those of a plan on a hybrid host.
+    #[must_use]
+    pub fn beside(&self, dirs: &[PathBuf]) -> Option<PathBuf> {
+        let (unified, first) = (self.unified.as_ref()?, dirs.first()?);
+        let below =
+            self.hierarchies.iter().find_map(|hierarchy| first.strip_prefix(&hierarchy.mount).ok())?;
+        Some(unified.join(below))
+    }
+
     /// Reads /proc and /sys once; a daemon does it at its start.
     ///
     /// # Errors

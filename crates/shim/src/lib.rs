@@ -10,6 +10,8 @@
 mod client;
 mod codec;
 mod exit;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod launcher;
 mod process;
 pub mod program;

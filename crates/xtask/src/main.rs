@@ -1,4 +1,4 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm|fuzz`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -7,6 +7,7 @@ mod conform;
 mod demo;
 mod dist;
 mod engine;
+mod fuzz;
 mod http;
 mod install;
 mod peer;
@@ -35,6 +36,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   vm [CRATE…] [FILTER] [--systemd|--v1]
                    the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
                    cgroup v1
+  fuzz [TARGET] [SECONDS]
+                   looks for input that breaks a decoder: spec, plan, protocol; each for 600 seconds, with a nightly compiler
 ";
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["conform", rest @ ..] => conform::run(rest),
         ["vm", rest @ ..] => vm::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);

@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// `dhow cp`
+// `dhow cp`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cp {
     /// Archive mode (copy all uid/gid information)

@@ -11,7 +11,7 @@ use dhow_wire::detach;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// `dhow start`
+// `dhow start`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Start {
     /// Attach STDOUT/STDERR and forward signals
@@ -28,7 +28,7 @@ pub(crate) struct Start {
     containers: Vec<String>,
 }
 
-/// `dhow attach`
+// `dhow attach`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Attach {
     /// Override the key sequence for detaching a container

@@ -5,7 +5,7 @@ use crate::client::{Client, Lines, query};
 use anyhow::{Context as _, bail};
 use std::process::{Command, Stdio};
 
-/// `dhow image bootstrap`
+// `dhow image bootstrap`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bootstrap {
     /// Packages to install besides the base system

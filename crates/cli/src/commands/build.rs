@@ -18,6 +18,7 @@ use std::{
 
 /// `dhow builder …`
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BuilderCommand {
     /// Build an image from a Dockerfile
     Build(Box<Build>),
@@ -25,7 +26,7 @@ pub(crate) enum BuilderCommand {
     Prune(PruneCache),
 }
 
-/// Arguments of `builder prune`.
+// Arguments of `builder prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PruneCache {
     /// Remove all unused build cache and cache mounts, not just dangling ones
@@ -36,7 +37,7 @@ pub(crate) struct PruneCache {
     force: bool,
 }
 
-/// `dhow build`
+// `dhow build`
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "docker's flags are bools")]
 pub(crate) struct Build {

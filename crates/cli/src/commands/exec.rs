@@ -11,7 +11,7 @@ use dhow_wire::detach;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// `dhow exec`
+// `dhow exec`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// Detached mode: run command in the background

@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// `dhow images`
+// `dhow images`
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "docker's flags are bools")]
 pub(crate) struct List {
@@ -34,7 +34,7 @@ pub(crate) struct List {
     repository: Option<String>,
 }
 
-/// `dhow tag`
+// `dhow tag`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tag {
     /// SOURCE_IMAGE[:TAG]
@@ -43,7 +43,7 @@ pub(crate) struct Tag {
     target: String,
 }
 
-/// `dhow rmi`
+// `dhow rmi`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rmi {
     /// Force removal of the image
@@ -57,7 +57,7 @@ pub(crate) struct Rmi {
     images: Vec<String>,
 }
 
-/// `dhow history`
+// `dhow history`
 #[derive(Debug, clap::Args)]
 pub(crate) struct History {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'TEMPLATE'
@@ -76,7 +76,7 @@ pub(crate) struct History {
     image: String,
 }
 
-/// `dhow image prune`
+// `dhow image prune`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prune {
     /// Remove all unused images, not just dangling ones

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// `dhow inspect`
+// `dhow inspect`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -24,7 +24,7 @@ pub(crate) struct Inspect {
     names: Vec<String>,
 }
 
-/// `dhow container inspect`
+// `dhow container inspect`
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectContainer {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -38,7 +38,7 @@ pub(crate) struct InspectContainer {
     names: Vec<String>,
 }
 
-/// `dhow image inspect`
+// `dhow image inspect`
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectImage {
     /// Format output using a custom template: 'json', 'TEMPLATE'

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// `dhow stop`
+// `dhow stop`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Stop {
     /// Signal to send to the container
@@ -21,14 +21,14 @@ pub(crate) struct Stop {
     containers: Vec<String>,
 }
 
-/// `dhow restart`
+// `dhow restart`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Restart {
     #[command(flatten)]
     stop: Stop,
 }
 
-/// `dhow kill`
+// `dhow kill`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kill {
     /// Signal to send to the container
@@ -39,7 +39,7 @@ pub(crate) struct Kill {
     containers: Vec<String>,
 }
 
-/// `dhow pause`
+// `dhow pause`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pause {
     /// Containers
@@ -47,7 +47,7 @@ pub(crate) struct Pause {
     containers: Vec<String>,
 }
 
-/// `dhow unpause`
+// `dhow unpause`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unpause {
     /// Containers
@@ -55,7 +55,7 @@ pub(crate) struct Unpause {
     containers: Vec<String>,
 }
 
-/// `dhow rm`
+// `dhow rm`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
     /// Force the removal of a running container (uses SIGKILL)
@@ -72,7 +72,7 @@ pub(crate) struct Rm {
     containers: Vec<String>,
 }
 
-/// `dhow rename`
+// `dhow rename`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rename {
     /// Container
@@ -81,7 +81,7 @@ pub(crate) struct Rename {
     new_name: String,
 }
 
-/// `dhow wait`
+// `dhow wait`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Wait {
     /// Containers
@@ -89,7 +89,7 @@ pub(crate) struct Wait {
     containers: Vec<String>,
 }
 
-/// `dhow update`
+// `dhow update`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Update {
     /// CPU shares (relative weight)

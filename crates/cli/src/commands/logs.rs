@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::json;
 
-/// `dhow logs`
+// `dhow logs`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {
     /// Show extra details provided to logs

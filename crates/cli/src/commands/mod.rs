@@ -43,7 +43,10 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// Flags of a command are read only when it is the one: with all of them, that was most of a short command. (So the structs of flags have no
+/// doc comments, which clap would take for the command's.)
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     #[command(flatten)]
     Container(Container),
@@ -84,6 +87,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Container {
     /// Create and run a new container from an image
     Run(Box<run::Run>),
@@ -134,6 +138,7 @@ enum Container {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ContainerGroup {
     #[command(flatten)]
     Each(Container),
@@ -147,6 +152,7 @@ enum ContainerGroup {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Image {
     /// Build an image from a Dockerfile
     Build(Box<build::Build>),
@@ -171,6 +177,7 @@ enum Image {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ImageGroup {
     #[command(flatten)]
     #[allow(clippy::large_enum_variant, reason = "parsed once")]
@@ -360,6 +367,19 @@ pub(crate) fn confirmed(force: bool, warning: &str) -> anyhow::Result<bool> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+
+    #[test]
+    fn a_command_is_described_as_the_list_describes_it() {
+        let mut whole = <Cli as clap::CommandFactory>::command();
+        let listed = |whole: &clap::Command| -> Vec<(String, String)> {
+            let about = |one: &clap::Command| one.get_about().map(ToString::to_string).unwrap_or_default();
+            whole.get_subcommands().map(|one| (one.get_name().to_owned(), about(one))).collect()
+        };
+        let before = listed(&whole);
+        whole.build();
+        assert_eq!(listed(&whole), before);
+        assert!(before.iter().all(|(_, about)| !about.is_empty()), "{before:?}");
+    }
 
     #[tokio::test]
     async fn many_are_asked_at_once_and_one_failure_is_told() {

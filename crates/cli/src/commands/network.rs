@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 /// `dhow network …`
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Connect a container to a network
     Connect(Connect),
@@ -30,7 +31,7 @@ pub(crate) enum Command {
     Rm(Rm),
 }
 
-/// Arguments of `network connect`.
+// Arguments of `network connect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connect {
     /// Add network-scoped alias for the container
@@ -57,7 +58,7 @@ pub(crate) struct Connect {
     container: String,
 }
 
-/// Arguments of `network create`.
+// Arguments of `network create`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     /// Enable manual container attachment
@@ -97,7 +98,7 @@ pub(crate) struct Create {
     network: String,
 }
 
-/// Arguments of `network disconnect`.
+// Arguments of `network disconnect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Disconnect {
     /// Force the container to disconnect from a network
@@ -109,7 +110,7 @@ pub(crate) struct Disconnect {
     container: String,
 }
 
-/// Arguments of `network inspect`.
+// Arguments of `network inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -120,7 +121,7 @@ pub(crate) struct Inspect {
     networks: Vec<String>,
 }
 
-/// Arguments of `network ls`.
+// Arguments of `network ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Provide filter values (e.g. "driver=bridge")
@@ -137,7 +138,7 @@ pub(crate) struct Ls {
     quiet: bool,
 }
 
-/// Arguments of `network rm`.
+// Arguments of `network rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
     /// Do not error if the network does not exist

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use std::io::Write as _;
 
-/// `dhow top`
+// `dhow top`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Top {
     /// Container
@@ -16,14 +16,14 @@ pub(crate) struct Top {
     options: Vec<String>,
 }
 
-/// `dhow diff`
+// `dhow diff`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Diff {
     /// Container
     container: String,
 }
 
-/// `dhow port`
+// `dhow port`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Port {
     /// Container

@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// `dhow ps`
+// `dhow ps`
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "docker's flags are bools")]
 pub(crate) struct Ps {

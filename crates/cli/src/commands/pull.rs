@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// `dhow pull`
+// `dhow pull`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pull {
     /// Download all tagged images in the repository

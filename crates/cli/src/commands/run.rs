@@ -11,7 +11,7 @@ use dhow_wire::detach;
 use http::StatusCode;
 use serde_json::Value;
 
-/// `dhow create`
+// `dhow create`
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Create {
@@ -19,7 +19,7 @@ pub(crate) struct Create {
     flags: ContainerFlags,
 }
 
-/// `dhow run`
+// `dhow run`
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Run {

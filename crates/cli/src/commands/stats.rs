@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// `dhow stats`
+// `dhow stats`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Stats {
     /// Show all containers (default shows just running)

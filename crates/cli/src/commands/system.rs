@@ -13,6 +13,7 @@ use std::{io::BufRead as _, path::PathBuf};
 
 /// `dhow system …`
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Show disk usage
     Df(Df),
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Prune(Prune),
 }
 
-/// Arguments of `system df`.
+// Arguments of `system df`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Df {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'TEMPLATE'
@@ -35,7 +36,7 @@ pub(crate) struct Df {
     verbose: bool,
 }
 
-/// `dhow events`
+// `dhow events`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Events {
     /// Filter output based on conditions provided
@@ -52,7 +53,7 @@ pub(crate) struct Events {
     until: Option<String>,
 }
 
-/// `dhow info`
+// `dhow info`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -60,7 +61,7 @@ pub(crate) struct Info {
     format: Option<String>,
 }
 
-/// `dhow version`
+// `dhow version`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Version {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -68,7 +69,7 @@ pub(crate) struct Version {
     format: Option<String>,
 }
 
-/// Flags of every `prune` without more.
+// Flags of every `prune` without more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PruneFlags {
     /// Provide filter values (e.g. "until=<timestamp>")
@@ -79,7 +80,7 @@ pub(crate) struct PruneFlags {
     pub(crate) force: bool,
 }
 
-/// Arguments of `system prune`.
+// Arguments of `system prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prune {
     /// Remove all unused images not just dangling ones
@@ -92,7 +93,7 @@ pub(crate) struct Prune {
     flags: PruneFlags,
 }
 
-/// `dhow login`
+// `dhow login`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Login {
     /// Password
@@ -108,7 +109,7 @@ pub(crate) struct Login {
     server: Option<String>,
 }
 
-/// `dhow logout`
+// `dhow logout`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logout {
     /// Server (default: Docker Hub)

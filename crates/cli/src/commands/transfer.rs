@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// `dhow save`
+// `dhow save`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Save {
     /// Write to a file, instead of STDOUT
@@ -26,7 +26,7 @@ pub(crate) struct Save {
     images: Vec<String>,
 }
 
-/// `dhow load`
+// `dhow load`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Load {
     /// Read from tar archive file, instead of STDIN
@@ -37,7 +37,7 @@ pub(crate) struct Load {
     quiet: bool,
 }
 
-/// `dhow import`
+// `dhow import`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// Apply Dockerfile instruction to the created image
@@ -55,7 +55,7 @@ pub(crate) struct Import {
     name: Option<String>,
 }
 
-/// `dhow export`
+// `dhow export`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// Write to a file, instead of STDOUT
@@ -65,7 +65,7 @@ pub(crate) struct Export {
     container: String,
 }
 
-/// `dhow commit`
+// `dhow commit`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Commit {
     /// Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")

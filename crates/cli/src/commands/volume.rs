@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 /// `dhow volume …`
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Create a volume
     Create(Create),
@@ -26,7 +27,7 @@ pub(crate) enum Command {
     Rm(Rm),
 }
 
-/// Arguments of `volume create`.
+// Arguments of `volume create`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
     /// Specify volume driver name
@@ -45,7 +46,7 @@ pub(crate) struct Create {
     volume: Option<String>,
 }
 
-/// Arguments of `volume inspect`.
+// Arguments of `volume inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Format output using a custom template: 'json', 'TEMPLATE'
@@ -56,7 +57,7 @@ pub(crate) struct Inspect {
     volumes: Vec<String>,
 }
 
-/// Arguments of `volume ls`.
+// Arguments of `volume ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Provide filter values (e.g. "dangling=true")
@@ -70,7 +71,7 @@ pub(crate) struct Ls {
     quiet: bool,
 }
 
-/// Arguments of `volume prune`.
+// Arguments of `volume prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prune {
     /// Remove all unused volumes, not just anonymous ones
@@ -84,7 +85,7 @@ pub(crate) struct Prune {
     force: bool,
 }
 
-/// Arguments of `volume rm`.
+// Arguments of `volume rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
     /// Force the removal of one or more volumes

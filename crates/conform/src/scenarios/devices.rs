@@ -86,7 +86,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     s("device-list.denies", ALLOWED, |case| {
         case.config["linux"]["resources"]["devices"] = json!([{"allow": false, "access": "rwm"}]);
         let answers = case.ask(&[
-            "mknod /tmp/loop b 7 200",
+            "mknod /tmp/loop b 7 0",
             "open /tmp/loop r",
             "mknod /tmp/fuse c 10 229",
             "open /tmp/fuse r",
@@ -97,18 +97,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     }),
     s("device-list.denies-making", ALLOWED, |case| {
         case.config["linux"]["resources"]["devices"] = json!([{"allow": false, "access": "rwm"}]);
-        same(
-            "answers",
-            case.ask(&["mknod /tmp/loop b 7 200", "mknod /tmp/fuse c 10 229"])?,
-            ["EPERM", "EPERM"],
-        )
+        same("answers", case.ask(&["mknod /tmp/loop b 7 0", "mknod /tmp/fuse c 10 229"])?, ["EPERM", "EPERM"])
     }),
     s("device-list.allows", ALLOWED, |case| {
         list(case, &[json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"})]);
         let answers = case.ask(&[
             "mknod /tmp/fuse c 10 229",
             "open /tmp/fuse rw",
-            "mknod /tmp/loop b 7 200",
+            "mknod /tmp/loop b 7 0",
             "open /tmp/loop r",
         ])?;
         must(answers[0] == "ok" && usable(&answers[1]) && !usable(&answers[3]), || format!("{answers:?}"))
@@ -128,7 +124,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     s("device-list.all", ALLOWED, |case| {
         case.config["linux"]["resources"]["devices"] = json!([{"allow": true, "access": "rwm"}]);
         let answers = case.ask(&[
-            "mknod /tmp/loop b 7 200",
+            "mknod /tmp/loop b 7 0",
             "open /tmp/loop r",
             "mknod /tmp/fuse c 10 229",
             "open /tmp/fuse r",
@@ -140,7 +136,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         let answers = case.ask(&[
             "mknod /tmp/fuse c 10 229",
             "open /tmp/fuse r",
-            "mknod /tmp/loop b 7 200",
+            "mknod /tmp/loop b 7 0",
             "open /tmp/loop r",
         ])?;
         must(usable(&answers[1]) && !usable(&answers[3]), || format!("{answers:?}"))

@@ -77,6 +77,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         case.mount("/data", "tmpfs", "tmpfs", &["nonsense=1"]);
         case.rejected().map(drop)
     }),
+    s("mount-options.of-the-file-system-of-a-bind", OPTIONS, |case| bind(case, &["mode=755"], &["rw"])),
     s("mount-options.remount", OPTIONS, |case| {
         case.mount("/data", "tmpfs", "tmpfs", &["rw"]);
         case.mount("/data", "tmpfs", "tmpfs", &["remount", "ro", "nosuid"]);

@@ -45,6 +45,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             .iter()
             .try_for_each(|file| same(file, seen(&facts, file), host(file)))
     }),
+    s("namespaces.inherited-mounts", NAMESPACES, |case| {
+        case.namespace("mount", None);
+        case.config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+        let ended = case.probe(&["exit 4"]).run();
+        // what it mounted in the suite's own namespace is no fault of it
+        let table = crate::mounts::parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        for mount in table
+            .iter()
+            .rev()
+            .filter(|mount| case.rootfs().to_str().is_some_and(|root| mount.point.starts_with(root)))
+        {
+            rustix::mount::unmount(mount.point.as_str(), rustix::mount::UnmountFlags::DETACH)?;
+        }
+        same("exit code", ended?.code, 4)
+    }),
     s("namespaces.joined", NAMESPACES, |case| {
         let mut first = case.beside()?;
         let joined = (|| {

@@ -249,7 +249,9 @@ async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
             let failure = crate::error::net_errors(failures);
             tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
         }
-        if let Err(failures) = dhow_runtime::remove_cgroups(&standing.cgroups) {
+        let beside = shared.host.beside(&standing.cgroups).filter(|_| standing.outside);
+        let cgroups: Vec<_> = standing.cgroups.into_iter().chain(beside).collect();
+        if let Err(failures) = dhow_runtime::remove_cgroups(&cgroups) {
             for failure in failures {
                 tracing::debug!(id, ?failure, "a cgroup of an ended container");
             }

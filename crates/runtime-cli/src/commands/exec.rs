@@ -59,7 +59,6 @@ fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let mut process = wanted(&spec, arguments)?;
     let (preserve, listen) = streams::inherited(arguments)?;
     streams::announce(listen, &mut process.env);
-    process.user.umask.get_or_insert(streams::umask());
     let detach = arguments.is("detach");
     let terminal = Terminal::choose(arguments, process.terminal, !detach)?;
     let mut plan = plan_exec(&spec, &process, &container.host()?)?;

@@ -6,6 +6,22 @@ use crate::Error;
 use dhow_oci::stats as shape;
 use std::path::{Path, PathBuf};
 
+/// v1's files that runc prints; 0 with v2, which has none of them.
+const CPUSET_FLAGS: [&str; 9] = [
+    "cpu_exclusive",
+    "mem_hardwall",
+    "mem_exclusive",
+    "memory_migrate",
+    "memory_spread_page",
+    "memory_spread_slab",
+    "memory_pressure",
+    "sched_load_balance",
+    "sched_relax_domain_level",
+];
+
+/// What v1 calls no limit: the largest number of bytes in whole pages.
+const V1_UNLIMITED: u64 = 0x7fff_ffff_ffff_f000;
+
 /// Reads everything that runc's shape has a place for; a few files more than [`usage`] reads.
 ///
 /// # Errors
@@ -44,10 +60,22 @@ pub fn stats(dirs: &[PathBuf]) -> Result<shape::Stats, Error> {
     stats.blkio.io_service_bytes_recursive = entries(used.io_bytes);
     stats.blkio.io_serviced_recursive = entries(used.io_ops);
     swap(dirs, &mut stats)?;
+    if let Some(dir) = with(dirs, "cpuacct.usage_all") {
+        // `cpu user system`, then a line for each
+        for line in text(dir, "cpuacct.usage_all")?.lines().skip(1) {
+            let mut words = line.split(' ').skip(1).map(number);
+            stats.cpu.usage.percpu_user.extend(words.next());
+            stats.cpu.usage.percpu_kernel.extend(words.next());
+        }
+    }
     if let Some(dir) = with(dirs, "cpuset.cpus") {
         let effective = |new: &str, old: &str| text(dir, if dir.join(new).exists() { new } else { old });
         stats.cpuset.cpus = list(&effective("cpuset.cpus.effective", "cpuset.cpus")?);
         stats.cpuset.mems = list(&effective("cpuset.mems.effective", "cpuset.mems")?);
+        for name in CPUSET_FLAGS {
+            let value = text(dir, &format!("cpuset.{name}"))?;
+            stats.cpuset.flags.insert(name, value.trim().parse().unwrap_or(0));
+        }
     }
     huge_pages(dirs, &mut stats)?;
     Ok(stats)
@@ -79,12 +107,14 @@ fn swap(dirs: &[PathBuf], stats: &mut shape::Stats) -> Result<(), Error> {
         let entry = |name: &str| -> Result<shape::Entry, Error> {
             let file = |what: &str| text(dir, &format!("memory.{name}{what}")).map(|text| number(&text));
             Ok(shape::Entry {
-                limit: file("limit_in_bytes")?,
+                limit: file("limit_in_bytes")?.min(V1_UNLIMITED),
                 usage: file("usage_in_bytes")?,
                 max: file("max_usage_in_bytes")?,
                 failcnt: file("failcnt")?,
             })
         };
+        stats.memory.usage.limit = stats.memory.usage.limit.min(V1_UNLIMITED);
+        stats.memory.raw.values_mut().for_each(|value| *value = (*value).min(V1_UNLIMITED));
         stats.memory.swap = entry("memsw.")?;
         stats.memory.kernel = entry("kmem.")?;
         stats.memory.kernel_tcp = entry("kmem.tcp.")?;

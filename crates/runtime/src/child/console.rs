@@ -11,26 +11,28 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 
-/// Opens a pair; master first. What is opened is checked to be a real ptmx of a devpts, whatever the image put there.
-pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (OwnedFd, OwnedFd)> {
-    const STEP: &str = "open terminal";
-    const PTMX: &[u8] = b"/dev/pts/ptmx";
-    let place = open_in(root, PTMX, OFlags::PATH).named(STEP, PTMX)?;
-    let stat = fstat(place.as_fd()).named(STEP, PTMX)?;
-    let fs = fstatfs(place.as_fd()).named(STEP, PTMX)?;
+const STEP: &str = "open terminal";
+const PTMX: &[u8] = b"/dev/pts/ptmx";
+
+/// Refuses what is no ptmx of a devpts.
+fn genuine(place: BorrowedFd<'_>) -> Done<'static> {
+    let stat = fstat(place).named(STEP, PTMX)?;
+    let fs = fstatfs(place).named(STEP, PTMX)?;
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
         && u64::try_from(fs.f_type).is_ok_and(|kind| kind == DEVPTS_SUPER_MAGIC);
-    if !genuine {
-        return Err(Failure {
-            step: STEP,
-            object: PTMX,
-            errno: Errno::NOTTY,
-            detail: "is no ptmx of a devpts",
-        });
+    if genuine {
+        return Ok(());
     }
-    let master = open_in(root, PTMX, OFlags::RDWR | OFlags::NOCTTY).named(STEP, PTMX)?;
-    let master = Held::into_inner(master);
+    Err(Failure { step: STEP, object: PTMX, errno: Errno::NOTTY, detail: "is no ptmx of a devpts" })
+}
+
+/// Opens a pair; master first. What is opened is checked to be a real ptmx of a devpts, whatever the image put there.
+pub(super) fn open(root: BorrowedFd<'_>, size: (u16, u16)) -> Done<'static, (OwnedFd, OwnedFd)> {
+    // First without opening it, as opening a device does something; then again what was opened, which may be another.
+    genuine(open_in(root, PTMX, OFlags::PATH).named(STEP, PTMX)?.as_fd())?;
+    let master = Held::into_inner(open_in(root, PTMX, OFlags::RDWR | OFlags::NOCTTY).named(STEP, PTMX)?);
+    genuine(master.as_fd())?;
     unlockpt(&master).named(STEP, PTMX)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).named(STEP, PTMX)?;

@@ -1,6 +1,6 @@
 //! Who the program is, and the last steps before it.
 
-use super::{Done, Failure, Named, Never};
+use super::{Done, Failure, Named, Never, procfs};
 use crate::host::RESOURCES;
 use crate::step::{IoPriority, Keyring, Program, Scheduler};
 use crate::wire;
@@ -38,10 +38,8 @@ pub(super) fn before_mounts(program: &Program, in_userns: bool) -> Done<'_> {
     Ok(())
 }
 
-/// One file of /proc, one write.
 fn write<'a>(path: &'static CStr, value: &[u8]) -> Done<'a> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path.to_bytes())?;
-    rustix::io::write(&file, value).map(drop).named("write", path.to_bytes())
+    procfs::write(path, value).named("write", path.to_bytes())
 }
 
 /// Makes a time namespace, sets its clocks while nobody is in it, and enters.

@@ -7,6 +7,7 @@ mod home;
 mod hook;
 mod mounts;
 mod paths;
+mod procfs;
 mod reaper;
 mod root;
 mod walk;
@@ -153,6 +154,12 @@ impl<'a> Hooks<'a> {
     }
 }
 
+/// No process of a container may trace this one, look at its descriptors or open its program before it is one of them. Said before the clone, so
+/// that the child is born with it.
+pub(crate) fn keep_private() -> rustix::io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+}
+
 /// Runs the child to its end.
 pub(crate) fn run(inherited: &Inherited<'_>, image: &mut Image) -> ! {
     let mut kept = Kept::default();
@@ -214,9 +221,6 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
         exit_now(3);
     }
     die_with_parent(inherited)?;
-    // No process of the container may trace this one or look at its descriptors before it is one of them.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .named("prctl", b"DUMPABLE")?;
     let body: &'a Body = inherited.body;
     finish::affinity(&body.program.affinity)?;
     for tasks in inherited.tasks {
@@ -267,8 +271,9 @@ fn set_up<'a>(inherited: &Inherited<'a>, image: &mut Image, kept: &mut Kept) -> 
         home::set(body.program.uid, image)?;
     }
     finish::identity(&body.program, inherited.groups, body.in_userns)?;
-    // A change of user clears it.
+    // A change of user clears the first, and where fs.suid_dumpable is 1 the second.
     die_with_parent(inherited)?;
+    keep_private().named("prctl", b"DUMPABLE")?;
     if inherited.apart.is_some() {
         // Who creates is told; who starts may come much later.
         finish::find(&body.program)?;

@@ -1,7 +1,7 @@
 //! Mounting by descriptor.
 
 use super::paths::{Missing, open_in, open_or_make};
-use super::{Done, Failure, Held, Named};
+use super::{Done, Failure, Held, Named, procfs};
 use crate::step::{Attributes, FsOption};
 use dhow_sys::mount::{Change, attr, mount_setattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -85,12 +85,23 @@ pub(super) fn attach_checked<'a>(
     target: BorrowedFd<'_>,
     mount: BorrowedFd<'_>,
 ) -> Done<'a> {
-    let object = path.to_bytes();
+    attach_below(step, path.to_bytes(), (root, path.to_bytes()), target, mount)
+}
+
+/// The same for `place.1` below `place.0`; failures name `object`.
+pub(super) fn attach_below<'a>(
+    step: &'static str,
+    object: &'a [u8],
+    place: (Root<'_>, &[u8]),
+    target: BorrowedFd<'_>,
+    mount: BorrowedFd<'_>,
+) -> Done<'a> {
     attach(mount, target).named(step, object)?;
+    let (root, path) = place;
     if !root.shared {
         return Ok(());
     }
-    let seen = open_in(root.fd, object, OFlags::PATH).named(step, object)?;
+    let seen = open_in(root.fd, path, OFlags::PATH).named(step, object)?;
     if mount_id(seen.as_fd()).named(step, object)? != mount_id(mount).named(step, object)? {
         let detail = "the path leads elsewhere than a moment ago";
         return Err(Failure { step, object, errno: Errno::STALE, detail });
@@ -100,28 +111,28 @@ pub(super) fn attach_checked<'a>(
 
 /// Binds a part of the host's tree. Returns whether it is a folder.
 pub(super) fn bind<'a>(
-    root: BorrowedFd<'_>,
+    root: Root<'_>,
     source: &'a CStr,
     target: &'a CStr,
     recursive: bool,
     attributes: &Attributes,
 ) -> Done<'a, bool> {
     let mount = tree(CWD, source, recursive).named("bind from", source.to_bytes())?;
-    let (place, folder) = place_for(root, source, target, mount.as_fd())?;
+    let (place, folder) = place_for(root.fd, source, target, mount.as_fd())?;
     crate::trees::change(mount.as_fd(), attributes).named("bind", target.to_bytes())?;
-    attach(mount.as_fd(), place.as_fd()).named("bind", target.to_bytes())?;
+    attach_checked("bind", root, target, place.as_fd(), mount.as_fd())?;
     Ok(folder)
 }
 
 /// Attaches a tree that the parent made. Returns whether it is a folder.
 pub(super) fn attach_tree<'a>(
-    root: BorrowedFd<'_>,
+    root: Root<'_>,
     source: &'a CStr,
     target: &'a CStr,
     mount: BorrowedFd<'_>,
 ) -> Done<'a, bool> {
-    let (place, folder) = place_for(root, source, target, mount)?;
-    attach(mount, place.as_fd()).named("bind", target.to_bytes())?;
+    let (place, folder) = place_for(root.fd, source, target, mount)?;
+    attach_checked("bind", root, target, place.as_fd(), mount)?;
     Ok(folder)
 }
 
@@ -167,8 +178,6 @@ pub(crate) fn overlay<'a>(
     fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).named(STEP, upper.to_bytes())
 }
 
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-
 /// Files of /proc that describe the machine, which lxcfs and the like replace.
 const REPLACEABLE: [&CStr; 11] = [
     c"/proc/cpuinfo",
@@ -185,7 +194,7 @@ const REPLACEABLE: [&CStr; 11] = [
 ];
 
 fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
-    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC))
+    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == procfs::SUPER_MAGIC))
 }
 
 /// Nothing is mounted over or inside the container's /proc, by whatever name: an image whose links lead there could hide its

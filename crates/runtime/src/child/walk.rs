@@ -3,16 +3,14 @@
 use super::mounts::{self, Root, add_attributes, attach_checked, filesystem, filesystem_with, tree};
 use super::paths::{Missing, folder, open_in, open_or_make, split};
 use super::root::detach;
-use super::{Done, Failure, Held, Hooks, Named, console, copy};
+use super::{Done, Failure, Held, Hooks, Named, console, copy, procfs};
 use crate::step::{FsOption, Step};
 use dhow_sys::clone::new;
 use dhow_sys::mount::{Change, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, fstatfs, open};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fstat, open};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
-
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// What the steps leave to each other.
 pub(super) struct Walker<'a> {
@@ -27,6 +25,8 @@ pub(super) struct Walker<'a> {
     size: (u16, u16),
     /// The folder of the last node or link: most are in /dev.
     folder: Option<(&'a [u8], Held)>,
+    /// The /proc and /sys that were mounted, for what is hidden in them.
+    kernel: [Option<(&'a [u8], Held)>; 2],
     /// The verified /dev/null of the host, for masks of files.
     null: Option<Held>,
     /// An attached empty tmpfs, for masks of folders.
@@ -45,6 +45,7 @@ impl<'a> Walker<'a> {
             detached: false,
             size,
             folder: None,
+            kernel: [None, None],
             null: None,
             empty: None,
             master: None,
@@ -97,11 +98,13 @@ impl<'a> Walker<'a> {
                 self.copy_up(source, target, options, *attributes, *propagation)
             }
             Step::Bind { source, target, recursive, attributes } => {
-                self.shared |= mounts::bind(self.root()?, source, target, *recursive, attributes)?;
+                self.covered(target);
+                self.shared |= mounts::bind(self.furnished()?, source, target, *recursive, attributes)?;
                 Ok(())
             }
             Step::Attach { tree, source, target } => {
-                self.shared |= mounts::attach_tree(self.root()?, source, target, self.tree(*tree)?)?;
+                self.covered(target);
+                self.shared |= mounts::attach_tree(self.furnished()?, source, target, self.tree(*tree)?)?;
                 Ok(())
             }
             Step::Remount { path, attributes } => {
@@ -118,7 +121,7 @@ impl<'a> Walker<'a> {
             }
             Step::Node { .. } => self.node(step),
             Step::Link { path, to, only_if } => self.link(path, to, only_if.as_deref()),
-            Step::Sysctl { path, value } => write_file(path, value).named(verb, object),
+            Step::Sysctl { path, value } => procfs::write(path, value.to_bytes()).named(verb, object),
             Step::Hostname { name } => rustix::system::sethostname(name.as_bytes()).named(verb, object),
             Step::Domainname { name } => rustix::system::setdomainname(name.as_bytes()).named(verb, object),
             Step::Mask { path } => self.mask(path),
@@ -144,7 +147,7 @@ impl<'a> Walker<'a> {
         tree.map(AsFd::as_fd).ok_or(Errno::BADF).named("attach", b"tree")
     }
 
-    fn filesystem(&self, step: &'a Step) -> Done<'a> {
+    fn filesystem(&mut self, step: &'a Step) -> Done<'a> {
         let Step::Filesystem { kind, source, target, options, attributes, propagation, fallback } = step
         else {
             return Ok(());
@@ -163,7 +166,37 @@ impl<'a> Walker<'a> {
             mounts::outside_proc(place.as_fd(), mount.as_fd(), target)?;
         }
         attach_checked(verb, self.furnished()?, target, place.as_fd(), mount.as_fd())?;
-        propagate(mount.as_fd(), *propagation).named(verb, object)
+        propagate(mount.as_fd(), *propagation).named(verb, object)?;
+        let [proc, sysfs] = &mut self.kernel;
+        let place = match kind.to_bytes() {
+            b"proc" => proc,
+            b"sysfs" => sysfs,
+            _ => return Ok(()),
+        };
+        if place.as_ref().is_none_or(|(known, _)| *known == object) {
+            *place = Some((object, mount));
+        }
+        Ok(())
+    }
+
+    /// Something is mounted over one of them: paths lead there now.
+    fn covered(&mut self, target: &CStr) {
+        for place in &mut self.kernel {
+            if place.as_ref().is_some_and(|(below, _)| *below == target.to_bytes()) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Where to look for a path that is to be hidden or protected: from the /proc or /sys mounted here, if it is in one. By way of the root somebody
+    /// who shares it could lead the look-up to where the path is missing, and it would stay open.
+    fn inside_kernel<'p>(&self, path: &'p [u8]) -> Done<'static, (Root<'_>, &'p [u8])> {
+        for (target, mount) in self.kernel.iter().flatten() {
+            if let Some(below) = path.strip_prefix(*target).and_then(|rest| rest.strip_prefix(b"/")) {
+                return Ok((Root { fd: mount.as_fd(), shared: self.shared }, below));
+            }
+        }
+        Ok((self.furnished()?, path))
     }
 
     /// A tmpfs that is not told otherwise has the mode of the folder that the image has there.
@@ -287,14 +320,21 @@ impl<'a> Walker<'a> {
                 if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
                     return Err(Errno::PERM).named("mknod", object);
                 }
-                self.shared |= mounts::attach_tree(self.root()?, path, path, mount.as_fd())?;
+                self.shared |= mounts::attach_tree(self.furnished()?, path, path, mount.as_fd())?;
                 return Ok(());
             }
             Err(e) => return Err(e).named("mknod", object),
         }
         if (*uid, *gid) != (0, 0) {
+            // By descriptor: who shares the folder could have put something else there.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(parent, name, flags, Mode::empty()).named("chown", object)?;
+            let stat = fstat(&made).named("chown", object)?;
+            if FileType::from_raw_mode(stat.st_mode) != kind || stat.st_rdev != device {
+                return Err(Errno::STALE).named("chown", object);
+            }
             let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-            rustix::fs::chownat(parent, name, uid, gid, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(&made, c"", uid, gid, rustix::fs::AtFlags::EMPTY_PATH)
                 .named("chown", object)?;
         }
         Ok(())
@@ -319,12 +359,13 @@ impl<'a> Walker<'a> {
     fn mask(&mut self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "mask";
         let object = path.to_bytes();
-        let place = match open_in(self.root()?, object, OFlags::PATH) {
+        let (root, below) = self.inside_kernel(object)?;
+        let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
         let kind = FileType::from_raw_mode(fstat(place.as_fd()).named(STEP, object)?.st_mode);
-        let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
+        let cover = if kind == FileType::Directory { &self.empty } else { &self.null };
         let mount = match cover {
             Some(cover) => tree(cover.as_fd(), c"", false).named(STEP, object)?,
             None if kind == FileType::Directory => {
@@ -332,7 +373,7 @@ impl<'a> Walker<'a> {
             }
             None => null().named(STEP, b"/dev/null")?,
         };
-        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())?;
+        mounts::attach_below(STEP, object, (root, below), place.as_fd(), mount.as_fd())?;
         let cover = if kind == FileType::Directory { &mut self.empty } else { &mut self.null };
         cover.get_or_insert(mount);
         Ok(())
@@ -341,13 +382,14 @@ impl<'a> Walker<'a> {
     fn read_only_path(&self, path: &'a CStr) -> Done<'a> {
         const STEP: &str = "make read-only";
         let object = path.to_bytes();
-        let place = match open_in(self.root()?, object, OFlags::PATH) {
+        let (root, below) = self.inside_kernel(object)?;
+        let place = match open_in(root.fd, below, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             other => other.named(STEP, object)?,
         };
         let mount = tree(place.as_fd(), c"", true).named(STEP, object)?;
         add_attributes(mount.as_fd(), true, attr::RDONLY).named(STEP, object)?;
-        attach_checked(STEP, self.furnished()?, path, place.as_fd(), mount.as_fd())
+        mounts::attach_below(STEP, object, (root, below), place.as_fd(), mount.as_fd())
     }
 
     fn terminal(&mut self, console: bool) -> Done<'static> {
@@ -385,13 +427,4 @@ fn null() -> rustix::io::Result<Held> {
     let genuine = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == rustix::fs::makedev(1, 3);
     if genuine { Ok(mount) } else { Err(Errno::NODEV) }
-}
-
-/// Writes a file of the host's /proc, checked to be one.
-fn write_file(path: &CStr, value: &CStr) -> rustix::io::Result<()> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
-    if !u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| kind == PROC_SUPER_MAGIC) {
-        return Err(Errno::BADF);
-    }
-    rustix::io::write(&file, value.to_bytes()).map(drop)
 }

@@ -153,7 +153,7 @@ impl Plan {
         }
     }
 
-    /// Who the container is, for the state that a seccomp agent is sent (`linux.seccomp.listenerPath`).
+    /// Of an exec: who the container is, for the state that a seccomp agent is sent (`linux.seccomp.listenerPath`).
     pub fn identify(&mut self, id: &str, bundle: &Path) {
         if let Some(listener) = &mut self.body.program.listener {
             id.clone_into(&mut listener.id);
@@ -267,7 +267,9 @@ pub fn plan(spec: &spec::Spec, options: &Options, host: &Host) -> Result<Plan, E
     // A clone into CLONE_NEWCGROUP would take the caller's cgroup as root: the child unshares once it is in its own.
     body.namespaces &= !new::CGROUP;
     body.cgroups = place.cgroups;
-    Ok(Plan::new(body))
+    let mut plan = Plan::new(body);
+    plan.identify(&options.id, Path::new(&options.bundle));
+    Ok(plan)
 }
 
 /// What a seccomp agent is told of the container.

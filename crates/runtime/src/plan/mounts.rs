@@ -185,8 +185,9 @@ impl Compiler<'_> {
         recursive: bool,
         body: &mut Body,
     ) -> Result<Step, Error> {
-        if let Some((key, _)) = options.data.first() {
-            return Err(Error::invalid(field, format_args!("unknown option {key:?} of a bind mount")));
+        // they are the file system's, which is mounted already: mount(2) ignores them as well
+        for (key, _) in &options.data {
+            body.warnings.push(format!("{field}: the option {key:?} has no meaning for a bind mount"));
         }
         let source = self.options.outside(field, mount.source.as_deref().unwrap_or_default())?;
         let attributes = options.attributes.clone();

@@ -57,10 +57,7 @@ pub(super) fn steps(
     }
     source(spec, options, host, joined, body)?;
     let (mut late, compiler) = (Vec::new(), mounts::Compiler { linux, options, place, host });
-    for mount in &spec.mounts {
-        let step = compiler.mount(mount, body, &mut late)?;
-        body.steps.push(step);
-    }
+    furnish(spec, &compiler, body, &mut late)?;
     if let Some(init) = &options.init {
         body.steps.push(Step::Bind {
             source: text("init", init.to_string_lossy())?,
@@ -73,27 +70,13 @@ pub(super) fn steps(
             },
         });
     }
-    devices(spec, linux, body)?;
     if options.make_cwd {
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
     names(spec, body)?;
-    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
-    if let Some(hooks) = &body.hooks {
-        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
-        inside = !hooks.create_container.is_empty();
-    }
-    if outside {
-        body.steps.push(Step::RuntimeHooks {});
-    }
-    if inside {
-        body.steps.push(Step::ContainerHooks {});
-    }
+    hooks(body);
     // Interfaces that moved in, by hooks or by us, are there now.
     sysctls(spec, linux, body)?;
-    if body.program.terminal {
-        body.steps.push(Step::Terminal { console: true });
-    }
     for path in &linux.masked_paths {
         body.steps.push(Step::Mask { path: absolute("linux.maskedPaths", path)? });
     }
@@ -113,6 +96,65 @@ pub(super) fn steps(
         body.steps.push(Step::RootPropagation { flags, recursive: wanted.starts_with('r') });
     }
     Ok(())
+}
+
+/// The mounts in their order, with the devices as soon as there is a place for them.
+fn furnish(
+    spec: &spec::Spec,
+    compiler: &mounts::Compiler<'_>,
+    body: &mut Body,
+    late: &mut Vec<Step>,
+) -> Result<(), Error> {
+    let linux = compiler.linux;
+    let (devices_after, terminal_after) = (last_mount(spec, "/dev"), last_mount(spec, "/dev/pts"));
+    if devices_after.is_none() {
+        devices(spec, linux, body)?;
+    }
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let step = compiler.mount(mount, body, late)?;
+        body.steps.push(step);
+        // Before anything else is mounted: an image whose /data is a link to /dev would lead a volume for it there, and these into the volume.
+        if Some(index) == devices_after {
+            devices(spec, linux, body)?;
+        }
+        if Some(index) == terminal_after {
+            terminal(body);
+        }
+    }
+    if terminal_after.is_none() {
+        terminal(body);
+    }
+    for device in linux.devices.iter().filter(|device| !in_dev(device)) {
+        let step = asked(device)?;
+        node(body, step);
+    }
+    Ok(())
+}
+
+/// Which mount is the last one of a place.
+fn last_mount(spec: &spec::Spec, place: &str) -> Option<usize> {
+    spec.mounts.iter().rposition(|mount| mount.destination.trim_end_matches('/') == place)
+}
+
+fn terminal(body: &mut Body) {
+    if body.program.terminal {
+        body.steps.push(Step::Terminal { console: true });
+    }
+}
+
+/// Where what the parent does, and the child's own hooks, come in.
+fn hooks(body: &mut Body) {
+    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
+    if let Some(hooks) = &body.hooks {
+        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
+        inside = !hooks.create_container.is_empty();
+    }
+    if outside {
+        body.steps.push(Step::RuntimeHooks {});
+    }
+    if inside {
+        body.steps.push(Step::ContainerHooks {});
+    }
 }
 
 fn names(spec: &spec::Spec, body: &mut Body) -> Result<(), Error> {
@@ -233,27 +275,8 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
             node(body, Step::Node { path, kind: CHARACTER, mode: 0o666, major, minor, uid: 0, gid: 0 });
         }
     }
-    for device in &linux.devices {
-        let field = format!("linux.devices {}", device.path);
-        let kind = match device.kind.as_str() {
-            "c" | "u" => CHARACTER,
-            "b" => BLOCK,
-            "p" => FIFO,
-            other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
-        };
-        let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
-        if !device.path.starts_with('/') {
-            return Err(Error::invalid(&field, "the path must be absolute"));
-        }
-        let step = Step::Node {
-            path: text(&field, &device.path)?,
-            kind,
-            mode: device.file_mode.unwrap_or(0o666) & 0o7777,
-            major: number(device.major)?,
-            minor: number(device.minor)?,
-            uid: device.uid.unwrap_or(0),
-            gid: device.gid.unwrap_or(0),
-        };
+    for device in linux.devices.iter().filter(|device| in_dev(device)) {
+        let step = asked(device)?;
         node(body, step);
     }
     for (path, to, only_if) in LINKS {
@@ -261,6 +284,34 @@ fn devices(spec: &spec::Spec, linux: &spec::Linux, body: &mut Body) -> Result<()
         body.steps.push(Step::Link { path: text("devices", path)?, to: text("devices", to)?, only_if });
     }
     Ok(())
+}
+
+fn in_dev(device: &spec::Device) -> bool {
+    device.path.starts_with("/dev/")
+}
+
+/// A node that the specification asks for.
+fn asked(device: &spec::Device) -> Result<Step, Error> {
+    let field = format!("linux.devices {}", device.path);
+    let kind = match device.kind.as_str() {
+        "c" | "u" => CHARACTER,
+        "b" => BLOCK,
+        "p" => FIFO,
+        other => return Err(Error::invalid(field, format_args!("unknown type {other:?}"))),
+    };
+    let number = |n: i64| u32::try_from(n).map_err(|_| Error::invalid(&field, "invalid device number"));
+    if !device.path.starts_with('/') {
+        return Err(Error::invalid(&field, "the path must be absolute"));
+    }
+    Ok(Step::Node {
+        path: text(&field, &device.path)?,
+        kind,
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        major: number(device.major)?,
+        minor: number(device.minor)?,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+    })
 }
 
 /// A node is made; in a user namespace, where the kernel makes no devices, the host's of the same name and number is bound.

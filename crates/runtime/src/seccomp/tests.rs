@@ -293,13 +293,14 @@ fn wide((low, high): (u32, u8)) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn profiles_of_all_kinds(
         default in (0usize..9, any::<Option<u16>>()),
         rules in proptest::collection::vec(
             (proptest::collection::vec(0usize..6, 1..3), (0usize..9, any::<Option<u16>>()),
              proptest::collection::vec((0u32..6, 0usize..7, any::<(u32, u8)>(), any::<(u32, u8)>()), 0..4)), 0..12),
-        samples in proptest::collection::vec(any::<[(u32, u8); 6]>(), 4),
+        samples in proptest::collection::vec(any::<[(u32, u8); 6]>(), 2),
     ) {
         // only these return a number; with others it is refused
         let number = |action: usize, errno: Option<u16>| errno.filter(|_| [1, 6].contains(&action)).map(u32::from);

@@ -92,7 +92,7 @@ impl Box {
     }
 
     pub(crate) fn run(&self) -> Result<Ended, Error> {
-        let (process, read) = self.start()?;
+        let (mut process, read) = self.start()?;
         let ended = finish(&mut process, read);
         drop(process);
         remove_cgroups(self.plan()?.cgroup_dirs()).unwrap();

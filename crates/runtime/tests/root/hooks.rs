@@ -34,9 +34,9 @@ fn all_kinds() {
         start_container: vec![hook("/bin/probe", "/tmp/log", "0")],
         ..Default::default()
     });
-    let (process, read) = b.start().unwrap();
+    let (mut process, read) = b.start().unwrap();
     let pid = process.pid().as_raw_nonzero();
-    let inside = crate::fixture::finish(&process, read).out;
+    let inside = crate::fixture::finish(&mut process, read).out;
     let text = fs::read_to_string(&log).unwrap();
     let told: Vec<&str> = text.lines().collect();
     let rest = format!(

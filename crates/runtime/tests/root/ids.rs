@@ -276,7 +276,7 @@ fn joined_mounts() {
     let mut process = create(&b.plan().unwrap(), None, stdio).unwrap();
     process.go().unwrap();
     drop(write);
-    assert_eq!(finish(&process, read).out, "here\n");
+    assert_eq!(finish(&mut process, read).out, "here\n");
     let root = format!("/proc/{}/root/etc/hostname", holder.id());
     assert!(fs::exists(&root).unwrap(), "the holder lost its root");
     dhow_runtime::remove_cgroups(b.plan().unwrap().cgroup_dirs()).unwrap();

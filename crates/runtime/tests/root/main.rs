@@ -2,20 +2,40 @@
 //! single-threaded process); as `--drive NAME` it is one case; as `/bin/probe` inside a rootfs it is the contained program.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
+mod agent;
 mod cases;
+mod checks;
 mod fixture;
 mod hooks;
+mod hostile;
 mod ids;
+mod leaks;
 mod limits;
 mod mounts;
 mod probe;
 mod process;
+mod swaps;
 
 use std::process::{Command, ExitCode};
 
+/// Name and case.
+pub(crate) type Cases = &'static [(&'static str, fn())];
+
+const ALL: &[Cases] = &[
+    cases::CASES,
+    ids::CASES,
+    hooks::CASES,
+    limits::CASES,
+    mounts::CASES,
+    process::CASES,
+    agent::CASES,
+    hostile::CASES,
+    leaks::CASES,
+    swaps::CASES,
+];
+
 fn all() -> impl Iterator<Item = &'static (&'static str, fn())> {
-    let more = [ids::CASES, hooks::CASES, limits::CASES, mounts::CASES, process::CASES];
-    cases::CASES.iter().chain(more.into_iter().flatten())
+    ALL.iter().copied().flatten()
 }
 
 fn main() -> ExitCode {
@@ -26,6 +46,9 @@ fn main() -> ExitCode {
     if args[0].ends_with("/docker-init") {
         let args: Vec<_> = std::env::args_os().skip(1).collect();
         std::process::exit(dhow_runtime::init_main(&args));
+    }
+    if args.get(1).is_some_and(|word| word == "--swap") {
+        swaps::neighbour(&args[2..]);
     }
     if let Some(at) = args.iter().position(|a| a == "--drive") {
         let name = &args[at + 1];

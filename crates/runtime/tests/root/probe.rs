@@ -193,9 +193,6 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         "hold" => loop {
             std::thread::park();
         },
-        other => {
-            println!("unknown word {other:?}");
-            ExitCode::from(99)
-        }
+        other => crate::checks::main(other, &args[2..]),
     }
 }

@@ -106,7 +106,9 @@ impl Shim {
         let netns = netns.map(AsFd::as_fd);
         let process = match outside {
             None => {
-                let make = |stdio: runtime::Stdio<'_>| runtime::create(&plan, netns, stdio).map(Body::Ours);
+                let make = |stdio: runtime::Stdio<'_>| {
+                    runtime::create(&plan, netns, stdio).map(|it| Body::Ours(Box::new(it)))
+                };
                 Process::new(Target::Init, stdio, log, make)?
             }
             Some(outside) => {
@@ -173,7 +175,9 @@ impl Shim {
         let outside = self.outside.as_ref();
         let make = |stdio: runtime::Stdio<'_>| match outside {
             Some(outside) => outside.exec(plan, &stdio).map(|it| Body::Theirs(it, None)),
-            None => runtime::exec(&runtime::Plan::decode(plan)?, init, stdio).map(Body::Ours),
+            None => {
+                runtime::exec(&runtime::Plan::decode(plan)?, init, stdio).map(|it| Body::Ours(Box::new(it)))
+            }
         };
         let started = Process::new(target.clone(), stdio, None, make).and_then(|mut process| {
             process.go(outside)?;

@@ -265,7 +265,7 @@ fn an_idle_shim_uses_no_processor() {
 fn a_shim_has_the_limit_of_before() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let before = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(321), ..before.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(321), ..before }).unwrap();
     let launcher = dhow_shim::Launcher::new(env!("CARGO_BIN_EXE_dhow-shim").as_ref()).unwrap();
     assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
     let dir = std::env::temp_dir().join(format!("dhow-shim-limit-{}", std::process::id()));

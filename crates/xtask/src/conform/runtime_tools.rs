@@ -24,7 +24,7 @@ struct Said {
 
 /// Runs the programs whose names contain one of the filter's words, and prints the table of docs/conformance.md.
 pub(super) fn run(runtime: &Path, filter: &[&str]) -> anyhow::Result<()> {
-    install::ensure(&[("go", "golang-go"), ("tar", "tar")])?;
+    install::ensure(&[("go", "golang-go"), ("tar", "tar"), ("unshare", "util-linux")])?;
     if !shell::is_root() {
         bail!("only root can run containers");
     }
@@ -85,16 +85,21 @@ fn build(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs one program; what it printed stays in `<name>.txt`.
+/// Runs one program; what it printed stays in `<name>.txt`. A program takes mount namespaces from containers, which then mount where
+/// it runs: its own namespace and its own folder for bundles go when it ends.
 fn judge(folder: &Path, name: &str, runtime: &Path) -> anyhow::Result<Said> {
     let program = folder.join("bin").join(name);
-    let mut command = Command::new("timeout");
-    command.arg("120").arg(&program).current_dir(folder).env("RUNTIME", runtime);
+    let bundles = folder.join("bundles");
+    fs::create_dir_all(&bundles).with_context(|| format!("making {}", bundles.display()))?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "timeout", "120"]).arg(&program);
+    command.current_dir(folder).env("RUNTIME", runtime).env("TMPDIR", &bundles);
     let ran = command.output().with_context(|| format!("starting {}", program.display()))?;
     let text = String::from_utf8_lossy(&ran.stdout).into_owned();
     let log = folder.join(format!("{name}.txt"));
     fs::write(&log, [ran.stdout.as_slice(), &ran.stderr].concat())
         .with_context(|| format!("writing {}", log.display()))?;
+    fs::remove_dir_all(&bundles).with_context(|| format!("removing {}", bundles.display()))?;
     Ok(read(&text, ran.status.success()))
 }
 

@@ -104,7 +104,10 @@ impl Running {
             }
         }
         let dir = keeper.shared.shim_dir(keeper.id());
-        let (live, cgroups) = (self.live.clone(), self.live.cgroups.clone());
+        let (live, mut cgroups) = (self.live.clone(), self.live.cgroups.clone());
+        if live.outside {
+            cgroups.extend(keeper.shared.host.beside(&cgroups));
+        }
         let (_, nothing) = tokio::sync::mpsc::unbounded_channel::<Notice>();
         let mut notices = std::mem::replace(&mut self.notices, nothing);
         keeper.cleanup = Some(tokio::spawn(async move {
