@@ -1,6 +1,5 @@
 //! The scenarios on our runtime, and on the machine's runc: they are believed only where runc passes them, or is known to be wrong.
 #![allow(clippy::unwrap_used, reason = "a test")]
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use dhow_testkit::{is_root, program};
 use std::process::{Command, Output};

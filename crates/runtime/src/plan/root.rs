@@ -74,17 +74,7 @@ pub(super) fn steps(
         body.steps.push(Step::Folder { path: body.program.cwd.clone() });
     }
     names(spec, body)?;
-    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
-    if let Some(hooks) = &body.hooks {
-        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
-        inside = !hooks.create_container.is_empty();
-    }
-    if outside {
-        body.steps.push(Step::RuntimeHooks {});
-    }
-    if inside {
-        body.steps.push(Step::ContainerHooks {});
-    }
+    hooks(body);
     // Interfaces that moved in, by hooks or by us, are there now.
     sysctls(spec, linux, body)?;
     for path in &linux.masked_paths {
@@ -149,6 +139,21 @@ fn last_mount(spec: &spec::Spec, place: &str) -> Option<usize> {
 fn terminal(body: &mut Body) {
     if body.program.terminal {
         body.steps.push(Step::Terminal { console: true });
+    }
+}
+
+/// Where what the parent does, and the child's own hooks, come in.
+fn hooks(body: &mut Body) {
+    let (mut outside, mut inside) = (!body.interfaces.is_empty(), false);
+    if let Some(hooks) = &body.hooks {
+        outside |= !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty();
+        inside = !hooks.create_container.is_empty();
+    }
+    if outside {
+        body.steps.push(Step::RuntimeHooks {});
+    }
+    if inside {
+        body.steps.push(Step::ContainerHooks {});
     }
 }
 

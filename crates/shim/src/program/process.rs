@@ -23,6 +23,7 @@ const INIT_GRACE: Duration = Duration::from_millis(100);
 
 /// Who made it.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in a shim, and never in a list of many")]
 pub(super) enum Body {
     Ours(Box<runtime::Process>),
     /// Another runtime. The code is there when it was collected.
