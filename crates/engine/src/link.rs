@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// A shim answers within milliseconds; one that says nothing for so long has been stopped (SIGSTOP), or the machine stands still.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a shim says by itself.
 #[derive(Debug)]
@@ -121,8 +121,12 @@ impl Link {
                 detail: failure.to_string(),
             });
         }
-        let ends = matches!(request, Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 });
-        Ok(Asked { link: self, answer, ends })
+        let silence = match request {
+            Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 } => Silence::Kills,
+            Request::Signal { .. } => Silence::Fails,
+            _ => Silence::Lasts,
+        };
+        Ok(Asked { link: self, answer, silence })
     }
 
     /// The first notice, which is `Hello`.
@@ -238,23 +242,31 @@ impl Link {
 pub(crate) struct Asked<'a> {
     link: &'a Link,
     answer: oneshot::Receiver<Result<i32, Refusal>>,
-    /// Whether it is to end the container.
-    ends: bool,
+    silence: Silence,
+}
+
+/// What becomes of a request whose shim does not answer even when woken: it waits for something itself (a runtime or a disk that hangs).
+#[derive(Debug, Clone, Copy)]
+enum Silence {
+    /// It was to end its container: it is killed, and the container dies with it.
+    Kills,
+    Fails,
+    Lasts,
 }
 
 impl Asked<'_> {
-    /// The pid for `Create`, `Go` and `Exec`, else 0. A shim that does not answer is woken; if it was to end its container, it is killed in the end.
+    /// The pid for `Create`, `Go` and `Exec`, else 0. A shim that does not answer is woken first: somebody may have stopped it.
     pub(crate) async fn answer(mut self) -> Result<i32, Refusal> {
         if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
             return answer.unwrap_or_else(|_| Err(gone()));
         }
         self.link.prod(Signal::CONT).await;
-        if self.ends {
-            if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
-                return answer.unwrap_or_else(|_| Err(gone()));
+        if !matches!(self.silence, Silence::Lasts) {
+            match (timeout(PATIENCE, &mut self.answer).await, self.silence) {
+                (Ok(answer), _) => return answer.unwrap_or_else(|_| Err(gone())),
+                (Err(_), Silence::Kills) => self.link.prod(Signal::KILL).await,
+                (Err(_), _) => return Err(trouble("the shim does not answer")),
             }
-            // its container dies with it
-            self.link.prod(Signal::KILL).await;
         }
         self.answer.await.unwrap_or_else(|_| Err(gone()))
     }
@@ -269,11 +281,15 @@ pub(crate) struct Streams {
 }
 
 fn gone() -> Refusal {
+    trouble("the shim has gone")
+}
+
+fn trouble(detail: &str) -> Refusal {
     Refusal {
         step: "talk to the shim".to_owned(),
         object: String::new(),
         errno: 0,
-        detail: "the shim has gone".to_owned(),
+        detail: detail.to_owned(),
     }
 }
 

@@ -125,18 +125,8 @@ fn start(
     let trees = trees::make(body)?;
     let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let Streams { fds: streams, size } = streams(body, stdio)?;
-    let copies = match streams {
-        Some([stdin, stdout, stderr]) => [high(stdin)?, high(stdout)?, high(stderr)?],
-        None => [None, None, None],
-    };
-    let streams = streams.map(|[stdin, stdout, stderr]| {
-        let [a, b, c] = &copies;
-        [
-            a.as_ref().map_or(stdin, AsFd::as_fd),
-            b.as_ref().map_or(stdout, AsFd::as_fd),
-            c.as_ref().map_or(stderr, AsFd::as_fd),
-        ]
-    });
+    let copies = streams.map(high).transpose()?;
+    let streams = copies.as_ref().zip(streams).map(above);
     let (parent, child) = wire::pair().map_err(|e| Error::os("socketpair", "for the child", e))?;
     let mut keep: Vec<BorrowedFd<'_>> =
         joins.iter().map(|(_, fd)| fd).chain(&trees).map(AsFd::as_fd).collect();
@@ -225,14 +215,24 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Answer, Error> {
     wire::receive(socket).map_err(|e| Error::os("receive", "from the child", e))
 }
 
-/// A copy above the standard descriptors of what is not there already, so that putting one in place does not cover another.
-fn high(fd: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
-    if fd.as_raw_fd() > 2 {
-        return Ok(None);
-    }
-    rustix::io::fcntl_dupfd_cloexec(fd, 3)
-        .map(Some)
-        .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
+/// Copies above the standard descriptors of what is not there already, so that putting one in place does not cover another.
+fn high(streams: [BorrowedFd<'_>; 3]) -> Result<[Option<OwnedFd>; 3], Error> {
+    let copy = |fd: BorrowedFd<'_>| {
+        if fd.as_raw_fd() > 2 {
+            return Ok(None);
+        }
+        rustix::io::fcntl_dupfd_cloexec(fd, 3)
+            .map(Some)
+            .map_err(|e| Error::os("dup", format_args!("stdio {}", fd.as_raw_fd()), e))
+    };
+    let [stdin, stdout, stderr] = streams;
+    Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?])
+}
+
+/// The copies where there are some, else the streams themselves.
+fn above<'a>((copies, streams): (&'a [Option<OwnedFd>; 3], [BorrowedFd<'a>; 3])) -> [BorrowedFd<'a>; 3] {
+    let ([a, b, c], [stdin, stdout, stderr]) = (copies, streams);
+    [(a, stdin), (b, stdout), (c, stderr)].map(|(copy, fd)| copy.as_ref().map_or(fd, AsFd::as_fd))
 }
 
 /// Gives pipes to the program's user as the host counts, so that it can open /dev/stdout again: the owner that they have is nobody in

@@ -14,7 +14,6 @@ use crate::{
     link::{Notice, Streams},
     networks::{self, EndpointConfig},
 };
-use dhow_runtime::Error as Refusal;
 use dhow_shim::{Exit, Request, Target};
 use rustix::fd::AsFd;
 use std::{sync::Arc, time::Duration};
@@ -25,8 +24,6 @@ use tokio::{
 };
 
 const KILL: i32 = 9;
-/// How long a shim may take to pass a signal on.
-const PATIENCE: Duration = Duration::from_secs(3);
 const DEFAULT_TIMEOUT: i64 = 10;
 
 /// See [`super::State`].
@@ -121,7 +118,7 @@ impl Running {
     /// Signals PID 1; a frozen one is thawed where it must die. Failures are logged: the exit is what counts.
     async fn signal(&self, keeper: &mut Keeper, signal: i32) {
         keeper.event("kill", [("signal", &signal.to_string())]);
-        if let Err(refusal) = self.deliver(signal).await {
+        if let Err(refusal) = self.live.link.signal(Target::Init, signal).await {
             tracing::debug!(id = keeper.id(), ?refusal, "a signal did not arrive");
         }
         if signal == KILL
@@ -130,26 +127,6 @@ impl Running {
         {
             tracing::warn!(id = keeper.id(), %failure, "a paused container that was killed stays frozen");
         }
-    }
-
-    /// Signals PID 1, by its shim. One that does not answer (stopped, or waiting for another runtime that hangs) is no obstacle to
-    /// an end: it is killed, and what it runs with it.
-    async fn deliver(&self, signal: i32) -> std::result::Result<(), Refusal> {
-        let sent = self.live.link.signal(Target::Init, signal);
-        if let Ok(sent) = tokio::time::timeout(PATIENCE, sent).await {
-            return sent;
-        }
-        if signal == KILL {
-            tracing::warn!(pid = self.live.pid, "a shim that does not answer is killed");
-            kill_shim(self.live.pid);
-            return Ok(());
-        }
-        Err(Refusal {
-            step: "signal".to_owned(),
-            object: "container".to_owned(),
-            errno: 0,
-            detail: "its shim does not answer".to_owned(),
-        })
     }
 
     async fn freeze(&self, frozen: bool) -> Result<()> {
@@ -262,7 +239,7 @@ impl Running {
             keeper.standing.stopped_by_user = true;
             keeper.save_state();
         }
-        let sent = self.deliver(signal).await;
+        let sent = self.live.link.signal(Target::Init, signal).await;
         if signal == KILL && keeper.standing.status == Status::Paused {
             self.freeze(false).await?;
         }
@@ -442,23 +419,6 @@ pub(crate) fn adopted(
     keeper.handle.set_live(Some(live.clone()));
     let (probing, oom) = (health::watch(keeper, &live), oom::watch(keeper, &live));
     State::Running(Box::new(Running::new(live, notices, stopped, Instant::now(), None, probing, oom)))
-}
-
-/// Kills the shim of a container: the parent of its first process. The news that it has gone does the rest.
-fn kill_shim(container: i32) {
-    let parent = || {
-        let status = std::fs::read_to_string(format!("/proc/{container}/status")).ok()?;
-        let pid = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
-        let pid = rustix::process::Pid::from_raw(pid)?;
-        let shim = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
-        let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).ok()?;
-        (name.trim() == "dhow-shim").then_some(shim)
-    };
-    if let Some(shim) = parent()
-        && let Err(errno) = rustix::process::pidfd_send_signal(&shim, rustix::process::Signal::KILL)
-    {
-        tracing::warn!(container, %errno, "a shim was not killed");
-    }
 }
 
 /// The process's own network namespace.
