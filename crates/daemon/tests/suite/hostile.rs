@@ -279,8 +279,8 @@ fn root_a_build_reads_nothing_of_the_host() {
 }
 
 /// The shim's program cannot be written through /proc/PID/exe (CVE-2019-5736), by a container with every capability that tries all the time. That the
-/// file is busy while a shim runs would hide a shim that runs from the disk: so the seals are looked at as well. Seen to fail with a
-/// launcher that executes the file itself.
+/// file is busy while a shim runs would hide a shim that runs from the disk: so the seals are looked at as well, which a file on a disk
+/// does not have.
 #[test]
 fn root_the_shim_is_not_overwritten() {
     use rustix::fs::SealFlags;
