@@ -37,7 +37,7 @@ impl Pull {
     }
 }
 
-/// `dhow push`
+// `dhow push`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Push {
     /// Push all tags of an image to the repository

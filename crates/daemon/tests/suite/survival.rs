@@ -313,7 +313,7 @@ fn root_a_failed_start_leaves_the_machine_as_it_was() {
         (&["--device", "/dev/no-such", "busybox"], "/dev/no-such"),
         (&["--sysctl", "net.ipv4.no_such=1", "busybox"], "no_such"),
         (&["--sysctl", "net.ipv4.ip_forward=many", "busybox"], "ip_forward"),
-        (&["--cpuset-cpus", "4000", "busybox"], "pus"),
+        (&["--cpuset-cpus", "4000", "busybox"], "Requested CPUs are not available"),
         (&["--tmpfs", "/x:size=lots", "busybox"], "tmpfs"),
         (&["-v", "/etc/hostname:/etc", "busybox"], "/etc"),
         (&["-v", "/tmp:/proc/sys", "busybox"], "inside /proc"),

@@ -436,7 +436,7 @@ mod tests {
         };
         let mut spec = Spec { env: strings(&["A=9", "B"]), ..Spec::default() };
         merge(&mut spec, &image);
-        assert_eq!(spec.env, ["PATH=/bin", "A=9"]);
+        assert_eq!(spec.env, ["PATH=/bin", "A=9", "B"]);
         assert_eq!(
             (spec.entrypoint.unwrap(), spec.cmd.unwrap(), spec.user.as_str()),
             (strings(&["/entry"]), strings(&["sh"]), "www")
