@@ -180,6 +180,8 @@ fn root_another_process_with_the_number_is_left_alone() {
     assert_eq!(b.quietly(&["run", "--detach", "@a"]), 0);
     let path = b.state_dir("a").join("state.json");
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    // A process's start is told in hundredths of a second: in the same one it would be the same process.
+    std::thread::sleep(std::time::Duration::from_millis(30));
     let mut victim = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     let container = record["process"].clone();
     record["process"]["pid"] = json!(victim.id());
