@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -49,7 +49,7 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
         bail!("benchmarks run containers: they need root");
     }
     install::ensure(&[install::BUILD, install::IMAGES, install::TEST, install::PEER].concat())?;
-    let programs = dist::run_quietly()?;
+    let programs = programs()?;
     let peer = Peer::start()?;
     let ours = Engine::start(&programs, &["--host-ca"])?;
     let bench = Bench { ours: &ours, peer: &peer };
@@ -76,6 +76,14 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Release programs; in DHOW_PROGRAMS those that were built before, to compare two of them.
+fn programs() -> anyhow::Result<PathBuf> {
+    match std::env::var_os("DHOW_PROGRAMS") {
+        Some(folder) => Ok(folder.into()),
+        None => dist::run_quietly(),
+    }
+}
+
 /// A benchmark that takes an engine of ours and prints what it finds.
 type Alone = fn(&Engine) -> anyhow::Result<()>;
 
@@ -86,12 +94,7 @@ fn alone(bench: Alone) -> anyhow::Result<()> {
     install::ensure(
         &[install::BUILD, install::TEST, install::TRACE, install::RUNTIMES, install::PEER].concat(),
     )?;
-    // to compare two of them: programs that were built before
-    let programs = match std::env::var_os("DHOW_PROGRAMS") {
-        Some(folder) => folder.into(),
-        None => dist::run_quietly()?,
-    };
-    let engine = Engine::start(&programs, &[])?;
+    let engine = Engine::start(&programs()?, &[])?;
     import(&|args| engine.ask(args).map(drop))?;
     bench(&engine)
 }
