@@ -8,6 +8,7 @@ use crate::start::receive;
 use crate::wire::{self, Answer};
 use dhow_sys::clone::{Cloned, clone3, new};
 use dhow_sys::exec::Image;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -64,11 +65,16 @@ fn by_reaper(
             child::reap(inherited, status, image, || clone_into(inherited.body, doors, container))
         }
     })??;
-    let born = match receive(socket)? {
-        // The number is one in the container.
-        Answer::Born(_, pidfd) => pid_of(pidfd.as_fd()).map(|pid| (pid, pidfd)),
-        Answer::Failed(error) => Err(error),
-        _ => Err(failed(Errno::CHILD).because("it died")),
+    let died = || failed(Errno::CHILD).because("it died");
+    let born = match says(socket, reaper.1.as_fd()) {
+        Ok(true) => receive(socket).and_then(|answer| match answer {
+            // The number is one in the container.
+            Answer::Born(_, pidfd) => pid_of(pidfd.as_fd()).map(|pid| (pid, pidfd)),
+            Answer::Failed(error) => Err(error),
+            _ => Err(died()),
+        }),
+        Ok(false) => Err(died()),
+        Err(e) => Err(Error::os("wait for", "reaper", e)),
     };
     let born = born.and_then(|born| match wire::go(socket) {
         Ok(()) => Ok(born),
@@ -82,6 +88,16 @@ fn by_reaper(
         ended.unwrap_or_default();
     })?;
     Ok(Born { pid, pidfd, reaper: Some(reaper) })
+}
+
+/// Waits until a word is there, or whoever should say it has ended without one: the container's end takes it along. The socket alone would not
+/// tell, as its other end is still ours too.
+fn says(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+    let mut fds =
+        [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+    let [word, _] = &fds;
+    Ok(word.revents().contains(PollFlags::IN))
 }
 
 /// The number behind a descriptor, in our pid namespace.
