@@ -141,9 +141,10 @@ pub(super) fn pass_on(dir: &CgroupDir, above: &Path) -> Result<(), Error> {
     }
 }
 
-/// v1: a fresh cpuset has no processors and nothing can join it, unless its parent hands its own down (`cgroup.clone_children`).
+/// v1: a fresh cpuset has no processors and nothing can join it, unless its parent hands its own down (`cgroup.clone_children`). Its memory is
+/// what is looked at, as that is written last: another start may be in the middle of giving both to the parent.
 fn inherit_cpuset(dir: &CgroupDir, path: &Path) -> Result<(), Error> {
-    if path == dir.mount || !read(&path.join("cpuset.cpus"))?.trim().is_empty() {
+    if path == dir.mount || !read(&path.join("cpuset.mems"))?.trim().is_empty() {
         return Ok(());
     }
     let above = parent(dir, path);
