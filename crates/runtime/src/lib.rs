@@ -27,6 +27,7 @@ mod userns;
 mod wire;
 
 pub use bundle::mount_bundle;
+pub use caps::CAPABILITIES;
 pub use cgroup::control::{freeze, frozen, processes, signal_all};
 pub use cgroup::kill::{kill_all, remove_cgroups};
 pub use cgroup::lack::Lack;

@@ -37,6 +37,10 @@ fn named(pid: Pid, dir: &Path) -> Option<(Pid, Pid, OwnedFd)> {
         return None;
     }
     let status = String::from_utf8(read("status")?).ok()?;
+    // A program in a container may call itself what it likes; it has a number in another namespace too.
+    if status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().count() != 1 {
+        return None;
+    }
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
     Some((pid, Pid::from_raw(parent)?, process))
 }

@@ -3,6 +3,7 @@
 use super::{Host, Spec, limits, seccomp, user::Identity};
 use crate::{Error, Kind, Result};
 use dhow_oci::runtime as oci;
+use dhow_runtime::CAPABILITIES;
 use std::collections::BTreeMap;
 
 /// docker's capabilities.
@@ -21,50 +22,6 @@ const CAPS: [&str; 14] = [
     "CAP_SYS_CHROOT",
     "CAP_KILL",
     "CAP_AUDIT_WRITE",
-];
-
-const ALL_CAPS: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
 ];
 
 const MASKED: [&str; 13] = [
@@ -148,7 +105,7 @@ pub(crate) fn security(options: &[String]) -> Result<Security> {
 /// docker's list with `--cap-add` and `--cap-drop`.
 pub(crate) fn capabilities(host: &Host, bounding: &[String]) -> Result<Vec<String>> {
     let allowed = |cap: &&str| bounding.is_empty() || bounding.iter().any(|b| b == cap);
-    let every = || ALL_CAPS.iter().filter(|c| allowed(c)).map(|c| (*c).to_owned()).collect::<Vec<_>>();
+    let every = || CAPABILITIES.iter().filter(|c| allowed(c)).map(|c| (*c).to_owned()).collect::<Vec<_>>();
     if host.privileged {
         return Ok(every());
     }
@@ -158,7 +115,7 @@ pub(crate) fn capabilities(host: &Host, bounding: &[String]) -> Result<Vec<Strin
                 let upper = cap.to_ascii_uppercase();
                 let full =
                     if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-                if full == "ALL" || ALL_CAPS.contains(&full.as_str()) {
+                if full == "ALL" || CAPABILITIES.contains(&full.as_str()) {
                     Ok(full)
                 } else {
                     Err(Error::new(

@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::container::OCI_VERSION;
 use crate::failure::Failure;
 use dhow_oci::runtime::Spec;
-use dhow_runtime::{Host, Options, plan};
+use dhow_runtime::{CAPABILITIES, Host, Options, plan};
 use serde_json::{Value, json};
 
 pub(super) const COMMAND: Command = Command {
@@ -86,49 +86,6 @@ const MOUNT_OPTIONS: &[&str] = &[
     "tmpcopyup",
     "unbindable",
 ];
-const CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -170,7 +127,6 @@ fn features(host: &Host) -> Value {
     let those = |words: &[&'static str], change: &dyn Fn(&mut Value, &str)| -> Vec<&'static str> {
         words.iter().copied().filter(|word| knows(&|spec: &mut Value| change(spec, word))).collect()
     };
-    let capabilities: Vec<String> = CAPABILITIES.iter().map(|name| format!("CAP_{name}")).collect();
     let seccomp = |spec: &mut Value, action: &str| {
         spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x", "syscalls": [{"names": ["getcwd"], "action": action}]});
     };
@@ -202,7 +158,7 @@ fn features(host: &Host) -> Value {
                     spec["linux"]["gidMappings"] = map;
                 }
             }),
-            "capabilities": capabilities,
+            "capabilities": CAPABILITIES.to_vec(),
             "cgroup": {
                 "v1": true,
                 "v2": true,
