@@ -35,8 +35,13 @@ impl Random {
     }
 }
 
+/// This package's folder in the checkout that is tested; another checkout may have compiled this test.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let folder = package().join("../../fuzz/corpus").join(target);
     // A target that has found nothing yet has no folder: git keeps no empty ones.
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -13,9 +13,12 @@ pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// The root of the checkout.
+/// The root of the checkout that this run is for. Cargo says it at run time: what was compiled in may be another
+/// checkout's, because cargo takes a program that another checkout built in the same target folder for its own.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR`, or `target/`.

@@ -13,7 +13,9 @@ use std::{
 const BASE: &str = "debian:bookworm-slim";
 
 fn example(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
+    // Of the checkout that is tested; another checkout may have compiled this test.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(package).join("../../examples").join(name)
 }
 
 /// A port that nothing listens on now.
