@@ -1,0 +1,12 @@
+//! The broker's storage and coordinators.
+#![forbid(unsafe_code)]
+
+mod error;
+mod flush;
+mod journal;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Kind, Result};
+pub use flush::{Flusher, Ticket};
+pub use journal::{Change, Journal};
