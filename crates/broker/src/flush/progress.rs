@@ -62,6 +62,11 @@ impl Progress {
         Ticket { progress: Arc::clone(self), generation, mark, id: 0 }
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn waiters(&self) -> usize {
         self.lock().waiting.len()
