@@ -166,6 +166,20 @@ impl Partition {
         Ok(ticket)
     }
 
+    /// The leader epoch, as far as is known without opening the log.
+    #[must_use]
+    pub fn epoch(&self) -> i32 {
+        if let Some(log) = &self.0.lock().log {
+            return log.epochs.current();
+        }
+        Epochs::load(&self.0.shared.journal, &self.0.epochs_key()).current()
+    }
+
+    /// What the journal has of it.
+    pub(crate) fn journal_keys(&self) -> [String; 2] {
+        [self.0.start_key(), self.0.epochs_key()]
+    }
+
     /// The newest leader epoch that is not newer than `epoch`, and the offset behind its last record; `None` for one that is to come.
     ///
     /// # Errors
