@@ -28,19 +28,27 @@ struct Flags {
     advertised: Option<Endpoint>,
     /// Partitions of a topic whose maker does not say how many
     #[arg(long, value_name = "N", default_value_t = 1)]
-    partitions: usize,
+    partitions: u32,
     /// Make no topic because a client asks for it
     #[arg(long)]
     no_auto_create: bool,
     /// Refuse a replication factor above 1, as Kafka does
     #[arg(long)]
     strict_replication: bool,
+    /// Configuration of topics that do not say otherwise; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
     /// Number of the node
     #[arg(long, value_name = "N", default_value_t = 1)]
     node: i32,
     /// Log more
     #[arg(long)]
     debug: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn main() -> ExitCode {
@@ -81,6 +89,7 @@ async fn run(flags: Flags) -> Result<()> {
         partitions: flags.partitions.max(1),
         auto_create: !flags.no_auto_create,
         strict_replication: flags.strict_replication,
+        defaults: flags.config.into_iter().collect(),
     };
     let broker = Arc::new(Broker::open(settings).context("cannot open the data")?);
     let mut listening = Vec::new();
@@ -91,6 +100,7 @@ async fn run(flags: Flags) -> Result<()> {
         tracing::info!(address = %bound, "listening");
         listening.push(tokio::spawn(accept(Arc::clone(&broker), listener)));
     }
+    listening.push(tokio::spawn(Arc::clone(&broker).tidy()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

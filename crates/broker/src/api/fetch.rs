@@ -2,10 +2,10 @@
 
 use super::{Call, note};
 use crate::{
-    catalog::Topic,
     error::{Kind, Result},
     flush::Ticket,
     log::{Isolation, Partition, Slice},
+    topics::Topic,
 };
 use dhow_kafka::{
     Code, Records, Uuid,
@@ -53,13 +53,12 @@ pub(crate) async fn fetch(call: &Call<'_>, request: FetchRequest) -> (FetchRespo
     let least = usize::try_from(request.min_bytes).unwrap_or(0).min(most);
     let patience = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(LONGEST);
     let until = Instant::now() + patience;
-    let catalog = &call.broker.catalog;
     let wanted: Vec<Wanted> = request
         .topics
         .into_iter()
         .map(|topic| {
             let (name, id) = (topic.topic, topic.topic_id);
-            let found = if call.version >= 13 { catalog.with_id(id) } else { catalog.named(&name) };
+            let found = call.broker.topic((call.version < 13).then_some(&name), id);
             Wanted { name, id, topic: found, partitions: topic.partitions }
         })
         .collect();

@@ -1,6 +1,6 @@
 //! `InitProducerId`: an identity for a producer that wants to repeat itself safely.
 
-use super::{Call, note};
+use super::{Call, blocking, note};
 use dhow_kafka::{
     Code,
     messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse},
@@ -19,7 +19,7 @@ pub(crate) async fn init_producer_id(
     if request.transactional_id.is_some() {
         return failed(Code::TransactionalIdAuthorizationFailed);
     }
-    match call.broker.producer_id().await {
+    match blocking(call.broker, |broker| broker.storage.producer_id()).await {
         Ok(producer_id) => {
             InitProducerIdResponse { producer_id, producer_epoch: 0, ..InitProducerIdResponse::default() }
         }

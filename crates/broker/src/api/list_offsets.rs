@@ -28,7 +28,7 @@ pub(crate) async fn list_offsets(call: &Call<'_>, request: ListOffsetsRequest) -
     let isolation = if request.isolation_level == 1 { Isolation::Committed } else { Isolation::Uncommitted };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let found = call.broker.catalog.named(&topic.name);
+        let found = call.broker.storage.topics.get(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in topic.partitions {
             let partition = found.as_ref().and_then(|topic| topic.partition(wanted.partition_index));

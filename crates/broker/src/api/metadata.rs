@@ -2,8 +2,8 @@
 
 use super::{Call, blocking, note};
 use crate::{
-    catalog::{Topic, config::Overrides},
     error::{Error, Kind, Result},
+    topics::{Topic, config::Values},
 };
 use dhow_kafka::{
     Code,
@@ -24,7 +24,7 @@ pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> Metad
                 topics.push(one(call, topic, create).await);
             }
         }
-        _ => topics.extend(call.broker.catalog.all().iter().map(|topic| found(call, topic))),
+        _ => topics.extend(call.broker.storage.topics.list().iter().map(|topic| found(call, topic))),
     }
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
@@ -33,7 +33,7 @@ pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> Metad
             port: call.at.port.into(),
             rack: None,
         }],
-        cluster_id: Some(call.broker.cluster_id.clone()),
+        cluster_id: Some(call.broker.storage.cluster_id.clone()),
         controller_id: call.node(),
         topics,
         ..MetadataResponse::default()
@@ -42,7 +42,6 @@ pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> Metad
 
 async fn one(call: &Call<'_>, wanted: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
     let MetadataRequestTopic { topic_id, name } = wanted;
-    let catalog = &call.broker.catalog;
     let missing = |code: Code, name| MetadataResponseTopic {
         error_code: code.code(),
         name,
@@ -50,20 +49,20 @@ async fn one(call: &Call<'_>, wanted: MetadataRequestTopic, create: bool) -> Met
         ..MetadataResponseTopic::default()
     };
     let Some(name) = name else {
-        return match catalog.with_id(topic_id) {
+        return match call.broker.topic(None, topic_id) {
             Some(topic) => found(call, &topic),
             None => missing(Code::UnknownTopicId, None),
         };
     };
-    match catalog.named(&name) {
+    match call.broker.topic(Some(&name), topic_id) {
         Some(topic) => found(call, &topic),
         None if create && call.broker.settings.auto_create => match auto_create(call, &name).await {
             Ok(topic) => found(call, &topic),
             Err(error) => missing(note(&error), Some(name)),
         },
         None => {
-            let named = catalog.check(&name, 1, &Overrides::new()).err().map(|error| error.kind);
-            let invalid = named == Some(Kind::InvalidName);
+            let check = call.broker.storage.topics.validate(&name, 1, &Values::new());
+            let invalid = check.is_err_and(|error| error.kind == Kind::InvalidName);
             let code = if invalid { Code::InvalidTopic } else { Code::UnknownTopicOrPartition };
             missing(code, Some(name))
         }
@@ -74,18 +73,17 @@ async fn one(call: &Call<'_>, wanted: MetadataRequestTopic, create: bool) -> Met
 pub(crate) async fn auto_create(call: &Call<'_>, name: &str) -> Result<Arc<Topic>> {
     let wanted = name.to_owned();
     let made = blocking(call.broker, move |broker| {
-        broker.catalog.create(&wanted, broker.settings.partitions, 1, Overrides::new())
+        broker.storage.topics.create(&wanted, broker.settings.partitions, 1, Values::new())
     });
     match made.await {
-        Ok((topic, ticket)) => {
-            ticket.await?;
+        Ok(topic) => {
             tracing::info!(topic = name, client = call.client, peer = %call.peer, "made on first use");
             Ok(topic)
         }
         // somebody else was faster
         Err(error) if error.kind == Kind::Exists => {
             let gone = || Error::new(Kind::NotFound, "find topic", name, "it was deleted");
-            call.broker.catalog.named(name).ok_or_else(gone)
+            call.broker.storage.topics.get(name).ok_or_else(gone)
         }
         Err(error) => Err(error),
     }
@@ -95,7 +93,7 @@ fn found(call: &Call<'_>, topic: &Topic) -> MetadataResponseTopic {
     let node = call.node();
     MetadataResponseTopic {
         name: Some(topic.name.clone()),
-        topic_id: topic.id,
+        topic_id: topic.uuid(),
         partitions: topic
             .numbered()
             .map(|(number, partition)| MetadataResponsePartition {

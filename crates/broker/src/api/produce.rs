@@ -2,9 +2,9 @@
 
 use super::{Call, note};
 use crate::{
-    catalog::Topic,
     error::{Error, Kind, Result},
     log::{Appended, Durability},
+    topics::Topic,
 };
 use dhow_kafka::{
     Code, Message as _, Records, Uuid,
@@ -62,11 +62,7 @@ pub(crate) fn produce(
         .collect();
     let mut produced = Produced { response: ProduceResponse::default(), waiting: Vec::new() };
     for (name, id, parts) in topics {
-        let found = if call.version >= 13 {
-            call.broker.catalog.with_id(id)
-        } else {
-            call.broker.catalog.named(&name)
-        };
+        let found = call.broker.topic((call.version < 13).then_some(&name), id);
         let mut responses = Vec::with_capacity(parts.len());
         for part in parts {
             let place = (produced.response.responses.len(), responses.len());
@@ -88,6 +84,7 @@ pub(crate) fn produce(
             partition_responses: responses,
         });
     }
+    call.broker.written.notify_one();
     Ok((acks != NO_ACKS).then_some(produced))
 }
 

@@ -44,7 +44,7 @@ fn what_was_waited_for_is_in_the_file_before_it_is_closed() {
         }
     });
     let bytes = std::fs::read(folder.path().join("journal")).unwrap();
-    assert_eq!(file::replay(&bytes).map_err(|at| at).ok().unwrap().live.len(), 400);
+    assert_eq!(file::replay(&bytes).ok().unwrap().live.len(), 400);
     assert_eq!(journal.0.progress.waiters(), 0, "nobody is forgotten in the list");
 }
 

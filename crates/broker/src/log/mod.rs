@@ -175,11 +175,6 @@ impl Partition {
         Epochs::load(&self.0.shared.journal, &self.0.epochs_key()).current()
     }
 
-    /// What the journal has of it.
-    pub(crate) fn journal_keys(&self) -> [String; 2] {
-        [self.0.start_key(), self.0.epochs_key()]
-    }
-
     /// The newest leader epoch that is not newer than `epoch`, and the offset behind its last record; `None` for one that is to come.
     ///
     /// # Errors

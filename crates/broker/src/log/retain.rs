@@ -34,13 +34,18 @@ fn plan(seen: &[Seen], start: i64, config: &Config, now: i64) -> usize {
 }
 
 impl Partition {
-    /// Removes what the topic's retention no longer wants. Returns how many segments went.
+    /// Removes what the topic's retention no longer wants. Returns when the next segment will be too old.
     ///
     /// # Errors
     /// If a file cannot be removed: the log goes on without it.
-    pub fn retain(&self, now: i64) -> Result<usize> {
+    pub fn retain(&self, now: i64) -> Result<Option<i64>> {
         let config = self.0.config();
-        self.0.with(|log| log.retain(&config, now))
+        let was_open = self.0.lock().log.is_some();
+        let due = self.0.with(|log| log.retain(&config, now))?;
+        if !was_open {
+            self.close()?;
+        }
+        Ok(due)
     }
 
     /// Moves the log's start to `before`, or to its end (`None`): `DeleteRecords`. Returns the new start; it lasts when the ticket is kept.
@@ -65,7 +70,7 @@ impl Partition {
 }
 
 impl Log {
-    fn retain(&mut self, config: &Config, now: i64) -> Result<usize> {
+    fn retain(&mut self, config: &Config, now: i64) -> Result<Option<i64>> {
         let last = self.segments.len() - 1;
         let expired = config.delete
             && config.retention_ms.is_some_and(|kept| self.age(now).is_some_and(|age| age > kept));
@@ -87,7 +92,10 @@ impl Log {
             segment.remove()?;
         }
         self.start = self.start.max(self.segments[0].base);
-        Ok(gone)
+        let oldest = seen.get(gone).filter(|oldest| oldest.size > 0 && config.delete);
+        let due =
+            oldest.zip(config.retention_ms).map(|(oldest, kept)| oldest.max_timestamp.saturating_add(kept));
+        Ok(due.map(|due| due.max(now.saturating_add(1))))
     }
 
     /// How old the newest record of the growing segment is; `None` if it is empty.
