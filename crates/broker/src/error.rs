@@ -33,7 +33,11 @@ pub enum Kind {
     NotFound,
     /// A topic of that name exists: `TOPIC_ALREADY_EXISTS`.
     Exists,
-    /// A name, a number of partitions or a configuration that is none.
+    /// A name that no topic can have: `INVALID_TOPIC_EXCEPTION`.
+    InvalidName,
+    /// A number of partitions that no topic can have: `INVALID_PARTITIONS`.
+    InvalidPartitions,
+    /// A configuration, or whatever else is not as it must be: `INVALID_CONFIG`.
     Invalid,
 }
 

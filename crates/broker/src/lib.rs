@@ -1,9 +1,10 @@
 //! The embedded Kafka broker.
 //!
-//! This crate has the *storage* and the *coordinators*; what speaks to sockets is built on top of it. Nothing here knows sockets or an async
-//! runtime: what takes time on a disk is promised by a [`Ticket`], which is a future for tasks and has `wait` for threads. Nothing
-//! polls; an idle broker is never woken.
+//! This crate has the *storage*, the *coordinators* and the *doors*. Storage and coordinators know neither sockets nor an async runtime: what
+//! takes time on a disk is promised by a [`Ticket`], which is a future for tasks and has `wait` for threads. Nothing polls; an idle
+//! broker is never woken.
 //!
+//! - [`accept`] takes connections (`serve`), each with the address that its client used (`listen`); `api` answers, a file for each request.
 //! - [`Storage::open`] opens a data folder; [`Storage::topics`] has the topics, each a list of [`Partition`]s.
 //! - [`Partition::append`] takes one batch as it came off the wire, gives it its offset in place, and returns at once. `acks=all`:
 //!   answer when [`Appended::ticket`] is kept, by group commit. `acks=1`: answer at once.
@@ -13,20 +14,27 @@
 //! - [`Storage::tidy`] wants to be called now and then; [`Storage::close`] at the end.
 #![forbid(unsafe_code)]
 
+mod api;
+mod broker;
 mod error;
 mod flush;
 mod journal;
+mod listen;
 mod log;
+mod serve;
 mod storage;
 #[cfg(test)]
 mod testing;
 pub mod topics;
 
+pub use broker::{Broker, Settings};
 pub use error::{Error, Kind, Result};
 pub use flush::{Flusher, Ticket};
 pub use journal::{Change, Journal};
+pub use listen::Endpoint;
 pub use log::{
     Aborted, Appended, Config, Durability, Found, Isolation, Offsets, Partition, Slice, When, now,
 };
+pub use serve::accept;
 pub use storage::Storage;
 pub use topics::{Topic, TopicId, Topics};

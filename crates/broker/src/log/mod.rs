@@ -166,6 +166,15 @@ impl Partition {
         Ok(ticket)
     }
 
+    /// The leader epoch, as far as is known without opening the log.
+    #[must_use]
+    pub fn epoch(&self) -> i32 {
+        if let Some(log) = &self.0.lock().log {
+            return log.epochs.current();
+        }
+        Epochs::load(&self.0.shared.journal, &self.0.epochs_key()).current()
+    }
+
     /// The newest leader epoch that is not newer than `epoch`, and the offset behind its last record; `None` for one that is to come.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Topics {
         let refuse = |kind, why: String| Err(Error::new(kind, "create topic", name, why));
         if !(1..=MOST_PARTITIONS).contains(&partitions) {
             return refuse(
-                Kind::Invalid,
+                Kind::InvalidPartitions,
                 format!("{partitions} partitions are not between 1 and {MOST_PARTITIONS}"),
             );
         }
@@ -131,7 +131,7 @@ impl Topics {
             && let Some(other) = index.by_name.keys().find(same)
         {
             return refuse(
-                Kind::Invalid,
+                Kind::InvalidName,
                 format!("it collides with {other}: '.' and '_' are the same in names of metrics"),
             );
         }
@@ -141,7 +141,7 @@ impl Topics {
     /// Makes a topic; it lasts when this returns.
     ///
     /// # Errors
-    /// [`Kind::Exists`]; [`Kind::Invalid`] for the name, the number of partitions, a configuration; [`Kind::Storage`].
+    /// [`Kind::Exists`]; [`Kind::InvalidName`]; [`Kind::InvalidPartitions`]; [`Kind::Invalid`] for a configuration; [`Kind::Storage`].
     pub fn create(
         &self,
         name: &str,
@@ -161,7 +161,7 @@ impl Topics {
     /// Gives a topic `partitions` partitions, more than it has.
     ///
     /// # Errors
-    /// [`Kind::NotFound`]; [`Kind::Invalid`] if it has as many; [`Kind::Storage`].
+    /// [`Kind::NotFound`]; [`Kind::InvalidPartitions`] if it has as many; [`Kind::Storage`].
     pub fn grow(&self, name: &str, partitions: u32) -> Result<Arc<Topic>> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.existing(name)?;
@@ -170,7 +170,7 @@ impl Topics {
             let why = format!(
                 "it has {count} partitions, which is not less than {partitions}, or {MOST_PARTITIONS} is the limit"
             );
-            return Err(Error::new(Kind::Invalid, "add partitions to", name, why));
+            return Err(Error::new(Kind::InvalidPartitions, "add partitions to", name, why));
         }
         self.make_folders(name, count..partitions)?;
         let record = Record { partitions, ..old.record() };

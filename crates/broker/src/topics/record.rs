@@ -70,7 +70,7 @@ pub(super) fn decode<'a, R: Deserialize<'a>>(key: &str, bytes: &'a [u8]) -> Resu
 
 /// Kafka's rules for the name of a topic.
 pub(super) fn check_name(name: &str) -> Result<()> {
-    let refuse = |why: &str| Err(Error::new(Kind::Invalid, "name a topic", name, why));
+    let refuse = |why: &str| Err(Error::new(Kind::InvalidName, "name a topic", name, why));
     match name {
         "" => refuse("it has no name"),
         "." | ".." => refuse("it cannot be \".\" or \"..\""),

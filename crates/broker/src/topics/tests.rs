@@ -66,14 +66,14 @@ fn what_cannot_be_made_is_refused() {
         storage.topics.create(name, partitions, 1, configs).unwrap_err().kind
     };
     assert_eq!(kind("a.b", 1, Values::new()), Kind::Exists);
-    assert_eq!(kind("a_b", 1, Values::new()), Kind::Invalid);
-    assert_eq!(kind("new", 0, Values::new()), Kind::Invalid);
+    assert_eq!(kind("a_b", 1, Values::new()), Kind::InvalidName);
+    assert_eq!(kind("new", 0, Values::new()), Kind::InvalidPartitions);
     assert_eq!(kind("new", 1, values("no.such", "1")), Kind::Invalid);
     std::fs::create_dir(folder.path().join("logs/orphan-1")).unwrap();
     assert_eq!(kind("orphan", 2, Values::new()), Kind::Storage);
     assert!(!folder.path().join("logs/orphan-0").exists(), "what was made on the way is gone");
     assert!(folder.path().join("logs/orphan-1").exists(), "what was there is not touched");
-    assert_eq!(storage.topics.grow("a.b", 1).unwrap_err().kind, Kind::Invalid);
+    assert_eq!(storage.topics.grow("a.b", 1).unwrap_err().kind, Kind::InvalidPartitions);
     assert_eq!(storage.topics.delete("none").unwrap_err().kind, Kind::NotFound);
 }
 
