@@ -11,6 +11,7 @@
 //! - [`Partition::read`] names whole batches as a range of a file, for `sendfile`; what is not on disk yet is not shown. A long poll
 //!   waits on [`Partition::grown`]; before the end of the log is told (`ListOffsets` -1), wait on [`Partition::settled`].
 //! - [`Error::kind`](Error) says which of Kafka's error codes it is.
+//! - [`groups::Groups`] has the consumer groups and committed offsets; [`groups::Groups::deadline`] says when it wants to be woken.
 //! - [`Storage::tidy`] wants to be called now and then; [`Storage::close`] at the end.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod api;
 mod broker;
 mod error;
 mod flush;
+pub mod groups;
 mod journal;
 mod listen;
 mod log;

@@ -98,6 +98,12 @@ pub struct Ticket {
     id: u64,
 }
 
+impl Clone for Ticket {
+    fn clone(&self) -> Self {
+        Self { progress: Arc::clone(&self.progress), generation: self.generation, mark: self.mark, id: 0 }
+    }
+}
+
 impl Ticket {
     /// Blocks until it is known.
     ///
