@@ -8,11 +8,7 @@ use crate::{
     topics::{Topic, TopicId, config::Values},
 };
 use dhow_kafka::Uuid;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// How long after something was written the broker looks for what retention no longer wants.
@@ -83,9 +79,9 @@ impl Broker {
         self.storage.close()
     }
 
-    /// The folder of all data.
-    pub(crate) fn data(&self) -> &Path {
-        &self.settings.data
+    /// The folder of the partitions.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.settings.data.join("logs")
     }
 
     /// By the name or, where the client has none to give, by the id.

@@ -1,6 +1,6 @@
 //! `Metadata`: where the partitions are, which is here; topics that are wanted and not there are made.
 
-use super::{Call, blocking, note};
+use super::{Call, blocking, note, operations};
 use crate::{
     error::{Error, Kind, Result},
     topics::{Topic, config::Values},
@@ -15,6 +15,8 @@ use dhow_kafka::{
 use std::sync::Arc;
 
 pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
+    let operations = request.include_cluster_authorized_operations.then_some(operations::CLUSTER);
+    let all = request.include_topic_authorized_operations;
     let create = request.allow_auto_topic_creation || call.version < 4;
     let mut topics = Vec::new();
     match request.topics {
@@ -26,6 +28,11 @@ pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> Metad
         }
         _ => topics.extend(call.broker.storage.topics.list().iter().map(|topic| found(call, topic))),
     }
+    let default = MetadataResponse::default();
+    if all {
+        let known = topics.iter_mut().filter(|topic| topic.error_code == Code::None.code());
+        known.for_each(|topic| topic.topic_authorized_operations = operations::TOPIC);
+    }
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: call.node(),
@@ -36,7 +43,8 @@ pub(crate) async fn metadata(call: &Call<'_>, request: MetadataRequest) -> Metad
         cluster_id: Some(call.broker.storage.cluster_id.clone()),
         controller_id: call.node(),
         topics,
-        ..MetadataResponse::default()
+        cluster_authorized_operations: operations.unwrap_or(default.cluster_authorized_operations),
+        ..default
     }
 }
 

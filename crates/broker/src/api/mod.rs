@@ -1,11 +1,17 @@
 //! One file for each request, or for a few of one subject: a decoded request in, a response out.
 
 pub(crate) mod api_versions;
+pub(crate) mod cluster;
+pub(crate) mod configs;
 pub(crate) mod fetch;
 pub(crate) mod init_producer_id;
+pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+pub(crate) mod records;
+pub(crate) mod topic_partitions;
+pub(crate) mod topics;
 
 use crate::{
     broker::Broker,
@@ -30,6 +36,14 @@ impl Call<'_> {
     pub(crate) fn node(&self) -> i32 {
         self.broker.settings.node
     }
+}
+
+/// What a client may do, as bits: everything that Kafka knows for a thing, as there is no authorizer.
+pub(crate) mod operations {
+    /// Read, write, create, delete, alter, describe, describe configs, alter configs.
+    pub(crate) const TOPIC: i32 = 0b1101_1111_1000;
+    /// Create, alter, describe, cluster action, describe configs, alter configs, idempotent write.
+    pub(crate) const CLUSTER: i32 = 0b1_1111_1010_0000;
 }
 
 /// Kafka's number for an error.
