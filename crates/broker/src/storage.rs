@@ -78,11 +78,14 @@ impl Storage {
         Ok(ids.0 - 1)
     }
 
-    /// Removes what retention no longer wants. To be called every few minutes while there is traffic, and else at the time that it returns;
+    /// Removes what retention no longer wants, and compacts. To be called every few minutes while there is traffic, and else at the time that it returns;
     /// `None` if nothing will grow old by itself.
     pub fn tidy(&self, now: i64) -> Option<i64> {
         let topics = self.topics.list();
         let due = topics.iter().flat_map(|topic| &topic.partitions).filter_map(|partition| {
+            if let Err(error) = partition.compact(now) {
+                tracing::warn!(partition = partition.name(), %error, "compaction");
+            }
             partition.retain(now).unwrap_or_else(|error| {
                 tracing::warn!(partition = partition.name(), %error, "retention");
                 None

@@ -13,6 +13,7 @@
 //! thread, no timer, and until it is used no file.
 
 mod append;
+mod compact;
 mod config;
 mod epochs;
 mod index;
@@ -264,6 +265,7 @@ impl Inner {
             .get(&self.start_key())
             .and_then(|bytes| bytes.first_chunk().map(|start| i64::from_le_bytes(*start)));
         let start = start.unwrap_or(0);
+        compact::swap::resume(&self.folder, journal, &self.swap_key())?;
         let recovered = recover::recover(&self.folder, start, known)?;
         let mut epochs = Epochs::load(journal, &self.epochs_key());
         let (cut, scanned, end) = (recovered.cut, recovered.scanned, recovered.end);
@@ -284,6 +286,10 @@ impl Inner {
 
     fn start_key(&self) -> String {
         format!("start/{}", self.key)
+    }
+
+    fn swap_key(&self) -> String {
+        format!("swap/{}", self.key)
     }
 
     fn epochs_key(&self) -> String {

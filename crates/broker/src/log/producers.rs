@@ -191,6 +191,15 @@ impl Producers {
         self.aborted[first..].iter().filter(|aborted| aborted.first_offset < to).copied().collect()
     }
 
+    /// Whether the batch belongs to a transaction that was aborted.
+    pub(super) fn is_aborted(&self, header: &Header) -> bool {
+        let ends_behind = self.aborted.partition_point(|aborted| aborted.last_offset < header.base_offset);
+        header.transactional()
+            && self.aborted[ends_behind..].iter().any(|aborted| {
+                aborted.producer_id == header.producer_id && aborted.first_offset <= header.base_offset
+            })
+    }
+
     /// Forgets who has not written since `before`, and what lies before the log's start.
     pub(super) fn forget(&mut self, before: i64, start: i64) {
         self.known.retain(|_, producer| producer.open_since.is_some() || producer.last_timestamp >= before);

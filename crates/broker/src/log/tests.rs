@@ -353,3 +353,174 @@ fn a_batch_that_rotted_on_disk_is_reported_and_never_served() {
     let later = bench.partition.0.with(|log| Ok(log.segments[1].base)).unwrap();
     assert_eq!(all(&bench.partition, later, 50_000).last(), Some(&3_999), "and what is behind it");
 }
+
+/// A batch of the records `key=value`; a value of `-` is a tombstone.
+fn pairs(builder: Builder, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = builder;
+    for (key, value) in pairs {
+        builder.push(
+            now(),
+            Some(key.as_bytes()),
+            Some(*value).filter(|value| *value != "-").map(str::as_bytes),
+            &[],
+        );
+    }
+    builder.build().unwrap()
+}
+
+/// Offset, key and value of all records.
+fn table(partition: &Partition) -> Vec<(i64, String, String)> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    loop {
+        let slice = partition.read(offset, 300, Isolation::Uncommitted, true).unwrap();
+        let Some(file) = slice.file else { return found };
+        let mut bytes = vec![0; slice.length];
+        file.read_exact_at(&mut bytes, slice.position).unwrap();
+        for batch in batch::batches(&bytes).map(|batch| batch.unwrap()) {
+            batch.check_sum().unwrap();
+            assert!(
+                batch.header().base_offset >= offset,
+                "{} comes after {offset}",
+                batch.header().base_offset
+            );
+            offset = batch.header().next_offset();
+            let records = batch.records(1 << 20).unwrap();
+            let text = |bytes: Option<&[u8]>| {
+                bytes.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+            };
+            let records = records.iter().map(|record| record.unwrap());
+            let records = records.filter(|_| !batch.header().control());
+            found.extend(records.map(|record| (record.offset, text(record.key), text(record.value))));
+        }
+    }
+}
+
+fn roll(partition: &Partition) {
+    let config = partition.config();
+    partition.settled().unwrap().wait().unwrap();
+    partition.0.with(|log| log.roll(&config, now())).unwrap();
+}
+
+fn compacting() -> Config {
+    Config { compact: true, delete: false, min_dirty_ratio: 0.0, ..Config::default() }
+}
+
+#[test]
+fn compaction_leaves_the_last_of_each_key_where_it_was() {
+    let bench = Bench::new(compacting());
+    let partition = &bench.partition;
+    for (sequence, batch) in [
+        [("a", "1"), ("b", "1")],
+        [("a", "2"), ("c", "1")],
+        [("b", "-"), ("d", "1")],
+        [("a", "3"), ("c", "2")],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let builder = Builder::new()
+            .producer(5, 0, i32::try_from(sequence).unwrap() * 2)
+            .compression(batch::Compression::Zstd);
+        put(partition, pairs(builder, batch)).ticket.forget();
+        roll(partition);
+    }
+    put(partition, pairs(Builder::new(), &[("d", "2")])).ticket.wait().unwrap();
+    partition.compact(now()).unwrap();
+    let owned = |rows: &[(i64, &str, &str)]| {
+        rows.iter()
+            .map(|(offset, key, value)| (*offset, (*key).to_owned(), (*value).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let expected = owned(&[(4, "b", "-"), (5, "d", "1"), (6, "a", "3"), (7, "c", "2"), (8, "d", "2")]);
+    assert_eq!(table(partition), expected, "the segment that grows is not looked at");
+    assert_eq!(partition.0.with(|log| Ok(log.segments.len())).unwrap(), 2, "small ones became one");
+    assert_eq!(partition.offsets().unwrap().start, 0, "a consumer anywhere in the gap goes on");
+    assert!(
+        partition
+            .append(&mut pairs(Builder::new().producer(5, 0, 6), &[("a", "3"), ("c", "2")]), Durability::Soon)
+            .unwrap()
+            .duplicate
+    );
+    // The tombstone goes when consumers have had their time to see it.
+    roll(partition);
+    partition.compact(now() + 2 * 24 * 60 * 60 * 1000).unwrap();
+    let expected = owned(&[(6, "a", "3"), (7, "c", "2"), (8, "d", "2")]);
+    assert_eq!(table(partition), expected);
+    let bench = bench.crash();
+    assert_eq!(table(&bench.partition), expected);
+    assert_eq!(bench.partition.offsets().unwrap().end, 9);
+    let next = put(&bench.partition, pairs(Builder::new().producer(5, 0, 8), &[("e", "1")]));
+    assert_eq!((next.base_offset, next.duplicate), (9, false));
+}
+
+#[test]
+fn compaction_with_more_keys_than_fit_goes_on_where_it_was() {
+    let bench = Bench::new(compacting());
+    for round in 0..2 {
+        for key in 0..20 {
+            let (key, value) = (format!("k{key}"), format!("{round}"));
+            put(&bench.partition, pairs(Builder::new(), &[(&key, &value)])).ticket.forget();
+        }
+    }
+    roll(&bench.partition);
+    let left = (0..4).map(|_| {
+        bench.partition.compact_keys(now(), 10).unwrap();
+        table(&bench.partition).len()
+    });
+    assert_eq!(left.collect::<Vec<_>>(), [40, 40, 30, 20]);
+}
+
+#[test]
+fn compaction_drops_what_was_aborted_and_markers_of_nothing() {
+    let bench = Bench::new(compacting());
+    let partition = &bench.partition;
+    let in_transaction = |id: i64, sequence| Builder::new().producer(id, 0, sequence).transactional();
+    put(partition, pairs(Builder::new(), &[("a", "good")])).ticket.forget();
+    put(partition, pairs(in_transaction(1, 0), &[("a", "aborted")])).ticket.forget();
+    put(partition, pairs(in_transaction(2, 0), &[("b", "committed")])).ticket.forget();
+    partition.end_transaction(Marker::Abort, (1, 0), 0).unwrap().ticket.forget();
+    partition.end_transaction(Marker::Commit, (2, 0), 0).unwrap().ticket.forget();
+    put(partition, pairs(in_transaction(1, 1), &[("c", "open")])).ticket.forget();
+    roll(partition);
+    partition.compact(now()).unwrap();
+    assert_eq!(table(partition).len(), 4, "what is open may still be either");
+    partition.end_transaction(Marker::Commit, (1, 0), 0).unwrap().ticket.forget();
+    roll(partition);
+    partition.compact(now() + 2 * 24 * 60 * 60 * 1000).unwrap();
+    let values: Vec<String> = table(partition).into_iter().map(|(.., value)| value).collect();
+    assert_eq!(values, ["good", "committed", "open"]);
+    let size = partition.size().unwrap();
+    assert_eq!(bench.partition.offsets().unwrap().stable, 7);
+    // Without side files all is computed from the log: nothing seems to be open.
+    for base in partition
+        .0
+        .with(|log| Ok(log.segments.iter().map(|segment| segment.base).collect::<Vec<_>>()))
+        .unwrap()
+    {
+        drop(std::fs::remove_file(bench.file(base).with_extension("side")));
+    }
+    let bench = bench.crash();
+    let offsets = bench.partition.offsets().unwrap();
+    assert_eq!((offsets.stable, offsets.end, bench.partition.size().unwrap()), (7, 7, size));
+}
+
+#[test]
+fn a_swap_that_a_crash_interrupted_is_ended() {
+    let bench = Bench::new(compacting());
+    for round in 0..3 {
+        put(&bench.partition, pairs(Builder::new(), &[("a", ["x", "y", "z"][round])])).ticket.forget();
+        roll(&bench.partition);
+    }
+    let folder = bench.folder.path().join("orders-0");
+    // The new file of segments 0 and 1 is there, and noted; segment 2 has one that nobody noted.
+    std::fs::copy(bench.file(1), folder.join("00000000000000000000.cleaned")).unwrap();
+    std::fs::copy(bench.file(1), folder.join("00000000000000000002.cleaned")).unwrap();
+    let note: Vec<u8> = [0_i64, 1].iter().flat_map(|base| base.to_le_bytes()).collect();
+    bench.shared.journal.set("swap/id/0", note).unwrap().wait().unwrap();
+    let bench = bench.crash();
+    let values: Vec<String> = table(&bench.partition).into_iter().map(|(.., value)| value).collect();
+    assert_eq!(values, ["y", "z"]);
+    assert!(!bench.file(1).exists() && bench.shared.journal.get("swap/id/0").is_none());
+    assert!(!folder.join("00000000000000000002.cleaned").exists());
+}

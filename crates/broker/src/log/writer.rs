@@ -165,6 +165,14 @@ impl Log {
         Mark { offset: self.end, base: self.last().base, position: self.tail.end() }
     }
 
+    /// The end of a segment that no longer grows is the beginning of the next: that one keeps its file.
+    fn place(&self, mark: Mark) -> Mark {
+        match self.segments.binary_search_by_key(&mark.offset, |segment| segment.base) {
+            Ok(_) => Mark { base: mark.offset, position: 0, ..mark },
+            Err(_) => mark,
+        }
+    }
+
     fn roll_if_due(&mut self, header: &Header, config: &Config, now: i64) -> Result<()> {
         let full = self.tail.end() + header.size() as u64 > config.segment_bytes;
         // Records without timestamps say nothing about the age of the segment.
@@ -190,6 +198,7 @@ impl Log {
         self.segments.push(Arc::new(next));
         (self.active, self.tail) = (opened, tail);
         (self.first_timestamp, self.checkpoint, self.new_file) = (None, 0, true);
+        (self.high, self.synced) = (self.place(self.high), self.place(self.synced));
         Ok(())
     }
 
@@ -235,6 +244,7 @@ impl Log {
 
     /// Takes note that everything up to `mark` is on disk.
     pub(super) fn synced(&mut self, mark: Mark) {
+        let mark = self.place(mark);
         self.synced = mark;
         if self.high.offset < mark.offset {
             self.high = mark;
@@ -255,6 +265,12 @@ impl Log {
     pub(super) fn size(&self) -> u64 {
         let closed = &self.segments[..self.segments.len() - 1];
         closed.iter().map(|segment| segment.size()).sum::<u64>() + self.tail.end()
+    }
+
+    /// After files have changed nobody knows where in them what is.
+    pub(super) fn forget_places(&mut self) {
+        self.ends.clear();
+        self.recent.clear();
     }
 
     /// Remembers where the readable log ends now.

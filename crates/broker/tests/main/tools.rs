@@ -92,7 +92,6 @@ fn kafkas_dump_log_segments_reads_our_segments() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
