@@ -1,7 +1,12 @@
-//! The storage as a whole: processes that are killed, full disks, Kafka's own tools.
+//! The broker as a whole: processes that are killed, full disks, Kafka's own tools, and clients of other makers.
 
+mod clients;
 mod full;
+mod hostile;
 mod idle;
+mod kcat;
+mod served;
 mod support;
 mod tools;
 mod torture;
+mod vantage;
