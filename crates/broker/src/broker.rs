@@ -2,13 +2,14 @@
 
 use crate::{
     error::Result,
+    groups::{Groups, Limits},
     listen::Endpoint,
     log::now,
     storage::Storage,
     topics::{Topic, TopicId, config::Values},
 };
 use dhow_kafka::Uuid;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{future::poll_fn, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// How long after something was written the broker looks for what retention no longer wants.
@@ -38,6 +39,7 @@ pub struct Settings {
 pub struct Broker {
     pub(crate) settings: Settings,
     pub(crate) storage: Storage,
+    pub(crate) groups: Groups,
     /// Something was written.
     pub(crate) written: Notify,
 }
@@ -49,14 +51,15 @@ impl Broker {
     /// If somebody else has it, or it cannot be read.
     pub fn open(settings: Settings) -> Result<Self> {
         let storage = Storage::open(&settings.data, settings.defaults.clone())?;
-        Ok(Self { settings, storage, written: Notify::new() })
+        let groups = Groups::open(Arc::clone(&storage.journal), Limits::default(), now());
+        Ok(Self { settings, storage, groups, written: Notify::new() })
     }
 
     /// Removes what is too old or too much, for ever: some time after something was written, and when something grows old.
     pub async fn tidy(self: Arc<Self>) {
         loop {
             let broker = Arc::clone(&self);
-            let due = tokio::task::spawn_blocking(move || broker.storage.tidy(now())).await.unwrap_or(None);
+            let due = tokio::task::spawn_blocking(move || broker.tidy_once()).await.unwrap_or(None);
             let after = due.map(|due| Duration::from_millis((due - now()).max(0).unsigned_abs()).max(TIDY));
             let old = async {
                 match after {
@@ -67,6 +70,30 @@ impl Broker {
             tokio::select! {
                 () = old => {}
                 () = async { self.written.notified().await; tokio::time::sleep(TIDY).await } => {}
+            }
+        }
+    }
+
+    fn tidy_once(&self) -> Option<i64> {
+        if let Err(error) = self.groups.expire(now()) {
+            tracing::warn!("cannot forget old offsets: {error}");
+        }
+        self.storage.tidy(now())
+    }
+
+    /// Wakes the groups when something is due, for ever; while no group has members, never.
+    pub async fn watch_groups(self: Arc<Self>) {
+        loop {
+            let due = self.groups.deadline();
+            let earlier = poll_fn(|context| self.groups.poll_earlier(due, context));
+            let Some(due) = due else {
+                earlier.await;
+                continue;
+            };
+            let left = Duration::from_millis((due - now()).max(0).unsigned_abs());
+            tokio::select! {
+                () = earlier => {}
+                () = tokio::time::sleep(left) => self.groups.tick(now()),
             }
         }
     }

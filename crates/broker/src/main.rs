@@ -92,20 +92,21 @@ async fn run(flags: Flags) -> Result<()> {
         defaults: flags.config.into_iter().collect(),
     };
     let broker = Arc::new(Broker::open(settings).context("cannot open the data")?);
-    let mut listening = Vec::new();
+    let mut tasks = Vec::new();
     for address in &flags.listen {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         let bound = listener.local_addr().with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(address = %bound, "listening");
-        listening.push(tokio::spawn(accept(Arc::clone(&broker), listener)));
+        tasks.push(tokio::spawn(accept(Arc::clone(&broker), listener)));
     }
-    listening.push(tokio::spawn(Arc::clone(&broker).tidy()));
+    tasks.push(tokio::spawn(Arc::clone(&broker).tidy()));
+    tasks.push(tokio::spawn(Arc::clone(&broker).watch_groups()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    listening.iter().for_each(tokio::task::JoinHandle::abort);
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     broker.close().context("cannot close the data")?;
     tracing::info!("closed");
     Ok(())

@@ -27,6 +27,7 @@ pub(crate) const TEST: &[Need] = &[
     ("strace", "strace"),
     ("runc", "runc"),
     ("unzip", "unzip"),
+    ("kcat", "kcat"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];

@@ -4,10 +4,13 @@ pub(crate) mod api_versions;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod fetch;
+pub(crate) mod groups;
 pub(crate) mod init_producer_id;
 pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;
+pub(crate) mod membership;
 pub(crate) mod metadata;
+pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod records;
 pub(crate) mod topic_partitions;
@@ -42,6 +45,8 @@ impl Call<'_> {
 pub(crate) mod operations {
     /// Read, write, create, delete, alter, describe, describe configs, alter configs.
     pub(crate) const TOPIC: i32 = 0b1101_1111_1000;
+    /// Read, delete, describe, describe configs, alter configs.
+    pub(crate) const GROUP: i32 = 0b1101_0100_1000;
     /// Create, alter, describe, cluster action, describe configs, alter configs, idempotent write.
     pub(crate) const CLUSTER: i32 = 0b1_1111_1010_0000;
 }

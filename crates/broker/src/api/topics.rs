@@ -177,9 +177,11 @@ pub(crate) async fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest)
         match call.broker.topic(wanted.name.as_deref(), wanted.topic_id) {
             Some(topic) => {
                 (answer.name, answer.topic_id) = (Some(topic.name.clone()), topic.uuid());
-                if let Err(error) =
-                    blocking(call.broker, move |broker| broker.storage.topics.delete(&topic.name)).await
-                {
+                let deleted = blocking(call.broker, move |broker| {
+                    broker.storage.topics.delete(&topic.name)?;
+                    broker.groups.forget_topic(&topic.name)?.wait()
+                });
+                if let Err(error) = deleted.await {
                     (answer.error_code, answer.error_message) =
                         (note(&error).code(), Some(error.to_string()));
                 }
