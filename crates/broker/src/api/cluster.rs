@@ -1,6 +1,6 @@
 //! `DescribeCluster`, `FindCoordinator`, `DescribeLogDirs`, `ListPartitionReassignments`: a cluster of one node.
 
-use super::{Call, blocking, note, operations};
+use super::{Call, blocking, internal, note, operations};
 use crate::{
     broker::Broker,
     error::{At as _, Result},
@@ -54,7 +54,16 @@ mod coordinated {
     pub(super) const GROUP: i8 = 0;
 }
 
-pub(crate) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub(crate) async fn find_coordinator(
+    call: &Call<'_>,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if request.key_type == coordinated::GROUP
+        && let Err(error) = internal::show(call, internal::OFFSETS).await
+    {
+        // groups work without it
+        note(&error);
+    }
     let one = |key: String| {
         if request.key_type == coordinated::GROUP {
             let (host, port) = (call.at.host.clone(), call.at.port.into());

@@ -1,6 +1,10 @@
 //! `Metadata`: where the partitions are, which is here; topics that are wanted and not there are made.
 
-use super::{Call, blocking, note, operations};
+use super::{
+    Call, blocking,
+    internal::{configuration, is_internal},
+    note, operations,
+};
 use crate::{
     error::{Error, Kind, Result},
     topics::{Topic, config::Values},
@@ -80,8 +84,11 @@ async fn one(call: &Call<'_>, wanted: MetadataRequestTopic, create: bool) -> Met
 /// Makes a topic because somebody wants it. It is there when this answers: nobody has to ask twice.
 pub(crate) async fn auto_create(call: &Call<'_>, name: &str) -> Result<Arc<Topic>> {
     let wanted = name.to_owned();
+    let internal = is_internal(name);
     let made = blocking(call.broker, move |broker| {
-        broker.storage.topics.create(&wanted, broker.settings.partitions, 1, Values::new())
+        let (partitions, values) =
+            if internal { (1, configuration()) } else { (broker.settings.partitions, Values::new()) };
+        broker.storage.topics.create(&wanted, partitions, 1, values)
     });
     match made.await {
         Ok(topic) => {
@@ -102,6 +109,7 @@ fn found(call: &Call<'_>, topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some(topic.name.clone()),
         topic_id: topic.uuid(),
+        is_internal: is_internal(&topic.name),
         partitions: topic
             .numbered()
             .map(|(number, partition)| MetadataResponsePartition {

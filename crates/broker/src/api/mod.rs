@@ -6,6 +6,7 @@ pub(crate) mod configs;
 pub(crate) mod fetch;
 pub(crate) mod groups;
 pub(crate) mod init_producer_id;
+pub(crate) mod internal;
 pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;
 pub(crate) mod membership;

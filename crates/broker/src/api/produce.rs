@@ -1,6 +1,6 @@
 //! `Produce`: batches into partitions. Written when the request is there, answered when the disk has it.
 
-use super::{Call, note};
+use super::{Call, internal::is_internal, note};
 use crate::{
     error::{Error, Kind, Result},
     log::{Appended, Durability},
@@ -104,6 +104,9 @@ fn append(
 ) -> std::result::Result<Appended, (Code, Option<Error>)> {
     let partition = topic.and_then(|topic| topic.partition(part.index));
     let partition = partition.ok_or((Code::UnknownTopicOrPartition, None))?;
+    if topic.is_some_and(|topic| is_internal(&topic.name)) {
+        return Err((Code::InvalidTopic, None));
+    }
     let durability = if acks == ALL { Durability::Synced } else { Durability::Soon };
     partition.append(batch, durability).map_err(|error| (note(&error), Some(error)))
 }

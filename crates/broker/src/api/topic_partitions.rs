@@ -1,6 +1,6 @@
 //! `DescribeTopicPartitions`: topics in pages of partitions.
 
-use super::{Call, operations};
+use super::{Call, internal::is_internal, operations};
 use crate::topics::Topic;
 use dhow_kafka::{
     Code,
@@ -51,6 +51,7 @@ pub(crate) fn describe_topic_partitions(
         answer.topics.push(DescribeTopicPartitionsResponseTopic {
             name: Some(name.clone()),
             topic_id: topic.uuid(),
+            is_internal: is_internal(&name),
             partitions: page,
             topic_authorized_operations: operations::TOPIC,
             ..DescribeTopicPartitionsResponseTopic::default()

@@ -104,7 +104,7 @@ pub(super) async fn answer(
         Key::DescribeGroups => answer!(api::groups::describe_groups),
         Key::ListGroups => answer!(api::groups::list_groups),
         Key::DeleteGroups => answer!(later api::groups::delete_groups),
-        Key::FindCoordinator => answer!(api::cluster::find_coordinator),
+        Key::FindCoordinator => answer!(later api::cluster::find_coordinator),
         Key::CreateTopics => answer!(later api::topics::create_topics),
         Key::DeleteTopics => answer!(later api::topics::delete_topics),
         Key::DeleteRecords => answer!(later api::records::delete_records),
