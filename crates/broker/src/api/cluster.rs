@@ -1,4 +1,4 @@
-//! `DescribeCluster`, `FindCoordinator`, `DescribeLogDirs`, `ListPartitionReassignments`: a cluster of one node.
+//! `DescribeCluster`, `FindCoordinator`, `DescribeLogDirs`: a cluster of one node.
 
 use super::{Call, blocking, internal, note, operations};
 use crate::{
@@ -14,9 +14,6 @@ use dhow_kafka::{
             DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
         },
         find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse},
-        list_partition_reassignments::{
-            ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
-        },
     },
 };
 
@@ -91,14 +88,6 @@ pub(crate) async fn find_coordinator(
         error_message,
         ..FindCoordinatorResponse::default()
     }
-}
-
-pub(crate) fn list_partition_reassignments(
-    _: &Call<'_>,
-    _: ListPartitionReassignmentsRequest,
-) -> ListPartitionReassignmentsResponse {
-    // there is nowhere to move to
-    ListPartitionReassignmentsResponse::default()
 }
 
 pub(crate) async fn describe_log_dirs(

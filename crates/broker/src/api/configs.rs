@@ -1,4 +1,4 @@
-//! `DescribeConfigs`, `AlterConfigs`, `IncrementalAlterConfigs`: of topics; what the broker has is told at its start.
+//! `DescribeConfigs`, `AlterConfigs`, `IncrementalAlterConfigs`, `ListConfigResources`: of topics; what the broker has is told at its start.
 
 use super::{Call, blocking, note};
 use crate::{
@@ -18,6 +18,7 @@ use dhow_kafka::{
             self as incremental, AlterableConfig, IncrementalAlterConfigsRequest,
             IncrementalAlterConfigsResponse,
         },
+        list_config_resources::{ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse},
     },
 };
 use std::sync::{Mutex, PoisonError};
@@ -183,6 +184,30 @@ fn broker(
         result(broker_name(one.entry.name), one.value.to_owned(), one.source, kind(one.entry.form))
     });
     Ok(own.chain(topics).collect())
+}
+
+/// What has configurations.
+pub(crate) fn list_config_resources(
+    call: &Call<'_>,
+    request: ListConfigResourcesRequest,
+) -> ListConfigResourcesResponse {
+    // version 0 is about the metrics of clients, which there are none of
+    let wanted = |kind: i8| {
+        call.version > 0 && (request.resource_types.is_empty() || request.resource_types.contains(&kind))
+    };
+    let mut config_resources = Vec::new();
+    if wanted(resource::TOPIC) {
+        let topics = call.broker.storage.topics.list();
+        config_resources.extend(topics.iter().map(|topic| ConfigResource {
+            resource_name: topic.name.clone(),
+            resource_type: resource::TOPIC,
+        }));
+    }
+    if wanted(resource::BROKER) {
+        let resource_name = call.node().to_string();
+        config_resources.push(ConfigResource { resource_name, resource_type: resource::BROKER });
+    }
+    ListConfigResourcesResponse { config_resources, ..ListConfigResourcesResponse::default() }
 }
 
 /// How a configuration changes.

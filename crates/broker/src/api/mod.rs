@@ -14,6 +14,7 @@ pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod records;
+pub(crate) mod replicas;
 pub(crate) mod topic_partitions;
 pub(crate) mod topics;
 
