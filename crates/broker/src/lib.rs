@@ -12,6 +12,7 @@
 //!   waits on [`Partition::grown`]; before the end of the log is told (`ListOffsets` -1), wait on [`Partition::settled`].
 //! - [`Error::kind`](Error) says which of Kafka's error codes it is.
 //! - [`groups::Groups`] has the consumer groups and committed offsets; [`groups::Groups::deadline`] says when it wants to be woken.
+//! - [`txn::Txns`] coordinates transactions: enlist before writing, then end; [`txn::Txns::deadline`] likewise.
 //! - [`Storage::tidy`] wants to be called now and then; [`Storage::close`] at the end.
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ mod storage;
 #[cfg(test)]
 mod testing;
 pub mod topics;
+pub mod txn;
 
 pub use broker::{Broker, Settings};
 pub use error::{Error, Kind, Result};

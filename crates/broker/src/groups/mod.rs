@@ -16,6 +16,7 @@ mod steady;
 
 pub use answer::{Answer, JoinAnswer, JoinedMember, SyncAnswer};
 pub use offsets::{Committed, TopicPartition};
+pub(crate) use offsets::{change, encode};
 pub use requests::{Description, Join, Listed, MemberDescription, Sync};
 
 use crate::{error::Result, flush::Ticket, journal::Journal};

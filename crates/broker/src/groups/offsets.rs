@@ -26,16 +26,18 @@ fn key(group: &str, (topic, partition): &TopicPartition) -> String {
     format!("offset/{group}\0{topic}\0{partition}")
 }
 
-pub(super) fn change(group: &str, partition: &TopicPartition, committed: Option<&Committed>) -> Change {
-    let value = committed.map(|committed| {
-        let mut bytes = Vec::with_capacity(20 + committed.metadata.len());
-        bytes.extend_from_slice(&committed.offset.to_le_bytes());
-        bytes.extend_from_slice(&committed.leader_epoch.to_le_bytes());
-        bytes.extend_from_slice(&committed.timestamp.to_le_bytes());
-        bytes.extend_from_slice(committed.metadata.as_bytes());
-        bytes.into()
-    });
-    (key(group, partition), value)
+/// The change that commits, or forgets.
+pub(crate) fn change(group: &str, partition: &TopicPartition, committed: Option<&Committed>) -> Change {
+    (key(group, partition), committed.map(|committed| encode(committed).into()))
+}
+
+pub(crate) fn encode(committed: &Committed) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(20 + committed.metadata.len());
+    bytes.extend_from_slice(&committed.offset.to_le_bytes());
+    bytes.extend_from_slice(&committed.leader_epoch.to_le_bytes());
+    bytes.extend_from_slice(&committed.timestamp.to_le_bytes());
+    bytes.extend_from_slice(committed.metadata.as_bytes());
+    bytes
 }
 
 fn decode(bytes: &[u8]) -> Option<Committed> {

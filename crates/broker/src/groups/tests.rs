@@ -2,7 +2,10 @@ use super::{
     group::{Group, Output, State},
     *,
 };
-use crate::{flush::Flusher, testing::Folder};
+use crate::{
+    flush::Flusher,
+    testing::{Folder, block_on as wait},
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -285,25 +288,6 @@ proptest! {
         prop_assert_eq!(bench.group.state, State::Empty);
         prop_assert!(joins.iter().all(|token| bench.joined.contains_key(token)));
         prop_assert!(syncs.iter().all(|token| bench.synced.contains_key(token)));
-    }
-}
-
-/// Polls a future to its end on this thread.
-fn wait<T>(future: impl std::future::Future<Output = T>) -> T {
-    struct Thread(std::thread::Thread);
-    impl std::task::Wake for Thread {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Thread(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }
 
