@@ -33,6 +33,8 @@ use std::{
 const MOST_TIMEOUT: i64 = 15 * 60 * 1000;
 /// `transactional.id.expiration.ms`
 const EXPIRATION: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Who decides a transaction writes its markers; only when nobody has begun after this long, somebody else does.
+const GRACE: i64 = 1000;
 /// There is one coordinator, and it never moves.
 const COORDINATOR_EPOCH: i32 = 0;
 
@@ -315,7 +317,7 @@ fn fresh(storage: &Storage) -> Outcome<i64> {
 impl All {
     fn due(&self, id: &str, txn: &Txn) -> Option<i64> {
         // Decided, and nobody at it.
-        let left = txn.marker().filter(|_| !self.driven.contains(id)).map(|_| txn.updated);
+        let left = txn.marker().filter(|_| !self.driven.contains(id)).map(|_| txn.updated + GRACE);
         left.or_else(|| txn.deadline())
     }
 
@@ -333,7 +335,9 @@ struct Driving<'a>(&'a Txns, &'a str);
 
 impl<'a> Driving<'a> {
     fn begin(txns: &'a Txns, id: &'a str) -> Option<Self> {
-        txns.lock().driven.insert(id.to_owned()).then_some(Self(txns, id))
+        let first = txns.lock().driven.insert(id.to_owned());
+        // made only then: one that is dropped ends what another has begun
+        first.then(|| Self(txns, id))
     }
 }
 
