@@ -5,6 +5,7 @@ mod clients;
 mod full;
 mod hostile;
 mod idle;
+mod java;
 mod kcat;
 mod served;
 mod support;
