@@ -6,6 +6,7 @@ mod full;
 mod hostile;
 mod idle;
 mod kcat;
+mod power;
 mod served;
 mod support;
 mod tools;
