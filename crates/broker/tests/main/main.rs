@@ -7,6 +7,7 @@ mod hostile;
 mod idle;
 mod java;
 mod kcat;
+mod power;
 mod served;
 mod support;
 mod tools;
