@@ -150,3 +150,40 @@ const SERVED_VERSIONS: RangeInclusive<i16> = 0..=4;
 fn decode<'a, R: Request<'a>>(header: &RequestHeader, body: &'a [u8]) -> Result<R, Ended> {
     R::decode(body, header.version).map_err(|why| broken(header, &why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_what_is_served() {
+        let page = include_str!("../../../../docs/kafka.md");
+        let rows: Vec<(String, String)> = page
+            .lines()
+            .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit())
+            .filter_map(|line| {
+                let mut cells = line.split('|').map(str::trim).skip(1);
+                Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+            })
+            .collect();
+        let mut served: Vec<_> = SERVED.iter().collect();
+        served.sort_by_key(|(key, _)| *key);
+        let served: Vec<(String, String)> = served
+            .into_iter()
+            .map(|(key, versions)| {
+                let (first, last) = (versions.start(), versions.end());
+                let span = if first == last { first.to_string() } else { format!("{first}–{last}") };
+                (format!("{} {}", key.code(), key.name()), span)
+            })
+            .collect();
+        assert_eq!(rows, served);
+    }
+
+    #[test]
+    fn what_is_served_is_in_the_schema() {
+        for (key, versions) in SERVED {
+            let known = key.versions();
+            assert!(known.contains(versions.start()) && known.contains(versions.end()), "{}", key.name());
+        }
+    }
+}
