@@ -25,7 +25,36 @@ use std::{
 
 const WRITERS: u32 = 4;
 const PARTITIONS: u32 = 3;
+/// Say to the program of the tests that it is the one to be killed: its folder and the next number of each writer; and where to stop.
 const CHILD: &str = "DHOW_EXACTLY_ONCE";
+const END: &str = "DHOW_EXACTLY_ONCE_END";
+/// What makes the program of the tests run [`victim`].
+pub(crate) const VICTIM: [&str; 4] = ["exactly_once::victim", "--exact", "--ignored", "--nocapture"];
+
+/// Makes `command`, which runs [`victim`], do transactions from the numbers `next` of the writers to `end`.
+pub(crate) fn set_up(command: &mut Command, folder: &Path, next: &str, end: u32) {
+    command.env(CHILD, format!("{} {next}", folder.display())).env(END, end.to_string());
+}
+
+/// Of each writer, the transactions that are known to have ended.
+pub(crate) struct Ended(Vec<HashSet<u32>>);
+
+impl Ended {
+    pub(crate) fn new() -> Self {
+        Self(vec![HashSet::new(); WRITERS as usize])
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(HashSet::len).sum()
+    }
+
+    /// Reads a line of the victim; whether it is one.
+    pub(crate) fn note(&mut self, line: &str) -> bool {
+        let numbers: Vec<u32> = line.trim_end().split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [writer, number] = numbers[..] else { return false };
+        self.0[writer as usize].insert(number)
+    }
+}
 
 struct Opened {
     storage: Storage,
@@ -76,23 +105,24 @@ fn victim() {
         opened.storage.topics.create("t", PARTITIONS, 1, Values::new()).unwrap();
     }
     let next: Vec<u32> = words.map(|word| word.parse().unwrap()).collect();
+    let end = std::env::var(END).unwrap().parse().unwrap();
     std::thread::scope(|scope| {
         for (writer, &from) in (0..WRITERS).zip(&next) {
             let identity = opened.identity(writer);
             let opened = &opened;
-            scope.spawn(move || write(opened, writer, identity, from));
+            scope.spawn(move || write(opened, writer, identity, from..end));
         }
     });
 }
 
-fn write(opened: &Opened, writer: u32, mut identity: Identity, from: u32) {
+fn write(opened: &Opened, writer: u32, mut identity: Identity, numbers: std::ops::Range<u32>) {
     let topic = opened.storage.topics.get("t").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // Version 2 of the protocol, in which the epoch moves with each transaction, for every other writer.
     let bump = writer % 2 == 1;
     let mut sequences = HashMap::new();
     let id = id(writer);
-    for number in from.. {
+    for number in numbers {
         for place in [writer, writer + number + 1] {
             let place = ("t".to_owned(), i32::try_from(place % PARTITIONS).unwrap());
             let enlisted = opened.txns.enlist(&id, identity, [place.clone()], None, now()).unwrap();
@@ -158,7 +188,7 @@ fn committed(partition: &Partition) -> Vec<(u32, u32)> {
     }
 }
 
-fn check(folder: &Path, ended: &[HashSet<u32>], round: usize) {
+pub(crate) fn check(folder: &Path, ended: &Ended, round: usize) {
     let opened = Opened::new(folder);
     (0..WRITERS).for_each(|writer| drop(opened.identity(writer)));
     let mut seen: BTreeMap<(u32, u32), usize> = BTreeMap::new();
@@ -176,7 +206,7 @@ fn check(folder: &Path, ended: &[HashSet<u32>], round: usize) {
         assert_eq!(*count, 2, "round {round}: {record:?} is seen in part");
         assert_eq!(outcome(*number), Marker::Commit, "round {round}: writer {writer} aborted {number}");
     }
-    for (writer, ended) in (0..).zip(ended) {
+    for (writer, ended) in (0..).zip(&ended.0) {
         for &number in ended.iter().filter(|&&number| outcome(number) == Marker::Commit) {
             assert!(
                 seen.contains_key(&(writer, number)),
@@ -194,23 +224,20 @@ fn check(folder: &Path, ended: &[HashSet<u32>], round: usize) {
 fn transactions_survive_kill_9_whole() {
     let rounds = std::env::var("DHOW_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap());
     let folder = Folder::new();
-    let mut ended: Vec<HashSet<u32>> = vec![HashSet::new(); WRITERS as usize];
+    let mut ended = Ended::new();
     let mut next = [0; WRITERS as usize];
     for round in 0..rounds {
         let from: Vec<String> = next.iter().map(u32::to_string).collect();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["exactly_once::victim", "--exact", "--ignored", "--nocapture"])
-            .env(CHILD, format!("{} {}", folder.path().display(), from.join(" ")))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        set_up(command.args(VICTIM), folder.path(), &from.join(" "), u32::MAX);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut alive = Some(child);
         let mut killer = None;
         for line in lines {
-            let numbers: Vec<u32> = line.unwrap().split(' ').filter_map(|word| word.parse().ok()).collect();
-            let [writer, number] = numbers[..] else { continue };
-            ended[writer as usize].insert(number);
+            if !ended.note(&line.unwrap()) {
+                continue;
+            }
             if let Some(mut child) = alive.take() {
                 killer = Some(std::thread::spawn(move || {
                     std::thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
@@ -221,11 +248,11 @@ fn transactions_survive_kill_9_whole() {
         }
         killer.expect("the child ended no transaction").join().unwrap();
         check(folder.path(), &ended, round);
-        for (next, ended) in next.iter_mut().zip(&ended) {
+        for (next, ended) in next.iter_mut().zip(&ended.0) {
             // Of the transaction behind the last that was heard of nobody knows how it ended: its number is not used again.
             *next = ended.iter().max().map_or(*next, |last| last + 1).max(*next) + 1;
         }
     }
-    let total: usize = ended.iter().map(HashSet::len).sum();
+    let total = ended.count();
     assert!(total > rounds * 5, "{total} transactions in {rounds} rounds are no test");
 }
