@@ -340,7 +340,7 @@ impl Inner {
 }
 
 impl Flush for Inner {
-    fn flush(&self) {
+    fn flush(self: Arc<Self>) {
         let mut slot = self.lock();
         slot.reported = Reported::No;
         let Some(work) = slot.log.as_mut().and_then(|log| log.work(false)) else { return };
