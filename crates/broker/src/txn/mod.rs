@@ -46,6 +46,8 @@ pub struct Txns {
 #[derive(Debug, Default)]
 struct All {
     txns: HashMap<String, Txn>,
+    /// When each is on disk as it is.
+    saved: HashMap<String, Ticket>,
     /// Those whose markers somebody is writing.
     driven: HashSet<String>,
     sleeper: Option<Waker>,
@@ -96,20 +98,21 @@ impl Txns {
         let fresh = fresh(storage)?;
         let (identity, ticket) = {
             let mut all = self.lock();
-            let txn = all.txns.entry(id.to_owned()).or_insert_with(|| {
-                // Its first identity is the one after this.
-                Txn::new(Identity { id: fresh, epoch: -1 }, timeout, now)
-            });
-            let said = said.filter(|said| said.id >= 0);
-            let said = said.filter(|_| txn.identity.epoch >= 0);
-            match txn.initialise(said, timeout, fresh, now)? {
-                Some(identity) => (Ok(identity), self.save(id, txn, Vec::new())?),
-                None => {
-                    txn.prepare(Marker::Abort, true, fresh, now);
-                    let changes = pending::drop_all(&self.journal, id, &txn.groups);
-                    let ticket = self.save(id, txn, changes)?;
-                    (Err(self.drive(&mut all, id)?), ticket)
+            // The first identity is the one after this.
+            let new = || Txn::new(Identity { id: fresh, epoch: -1 }, timeout, now);
+            let txn = all.txns.get(id).cloned().unwrap_or_else(new);
+            let said = said.filter(|said| said.id >= 0 && txn.identity.epoch >= 0);
+            let (identity, ticket) = self.step(&mut all, id, txn, |txn| {
+                let identity = txn.initialise(said, timeout, fresh, now)?;
+                if identity.is_some() {
+                    return Ok((identity, Vec::new()));
                 }
+                txn.prepare(Marker::Abort, true, fresh, now);
+                Ok((None, pending::drop_all(&self.journal, id, &txn.groups)))
+            })?;
+            match identity {
+                Some(identity) => (Ok(identity), ticket),
+                None => (Err(self.drive(&mut all, id)?), ticket),
             }
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
@@ -135,11 +138,17 @@ impl Txns {
         now: i64,
     ) -> Outcome<Option<Ticket>> {
         let mut all = self.lock();
-        let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-        let news = txn.enlist(identity, partitions, group, now)?;
-        let ticket = if news { Some(self.save(id, txn, Vec::new())?) } else { None };
+        let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
+        let txn = all.known(id)?;
+        if txn.has(identity, &partitions, group)? {
+            // Known, but perhaps not yet on disk.
+            return Ok(all.saved.get(id).filter(|ticket| !ticket.is_done()).cloned());
+        }
+        let txn = txn.clone();
+        let enlist = |txn: &mut Txn| Ok((txn.enlist(identity, partitions, group, now)?, Vec::new()));
+        let ((), ticket) = self.step(&mut all, id, txn, enlist)?;
         all.wake();
-        Ok(ticket)
+        Ok(Some(ticket))
     }
 
     /// Whether the producer has enlisted the partition that it writes to: before version 2 it says so itself.
@@ -147,7 +156,7 @@ impl Txns {
     /// # Errors
     /// As [`Txns::enlist`], and [`Code::InvalidTxnState`].
     pub fn verify(&self, id: &str, identity: Identity, partition: &TopicPartition) -> Outcome<()> {
-        self.lock().txns.get(id).ok_or(Code::InvalidProducerIdMapping)?.verify(identity, partition)
+        self.lock().known(id)?.verify(identity, partition)
     }
 
     /// Ends a transaction; when it returns, all is on disk. `bump` is version 2. Returns who the producer is from now on.
@@ -166,15 +175,20 @@ impl Txns {
         let fresh = fresh(storage)?;
         let (ticket, driving) = {
             let mut all = self.lock();
-            let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-            if txn.end(identity, marker, bump, fresh, now)? == End::Already {
-                return Ok(txn.identity);
+            let txn = all.known(id)?.clone();
+            let (end, ticket) = self.step(&mut all, id, txn, |txn| {
+                let changes = match marker {
+                    Marker::Commit => pending::commit_all(&self.journal, id, &txn.groups),
+                    Marker::Abort => pending::drop_all(&self.journal, id, &txn.groups),
+                };
+                match txn.end(identity, marker, bump, fresh, now)? {
+                    End::Prepared => Ok((None, changes)),
+                    End::Already => Ok((Some(txn.identity), Vec::new())),
+                }
+            })?;
+            if let Some(identity) = end {
+                return Ok(identity);
             }
-            let changes = match marker {
-                Marker::Commit => pending::commit_all(&self.journal, id, &txn.groups),
-                Marker::Abort => pending::drop_all(&self.journal, id, &txn.groups),
-            };
-            let ticket = self.save(id, txn, changes)?;
             (ticket, self.drive(&mut all, id)?)
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
@@ -185,7 +199,7 @@ impl Txns {
     async fn finish(&self, storage: &Storage, id: &str, _driving: Driving<'_>) -> Outcome<Identity> {
         let decided = {
             let all = self.lock();
-            let txn = all.txns.get(id).ok_or(Code::InvalidProducerIdMapping)?;
+            let txn = all.known(id)?;
             let Some((marker, (writer, _))) = txn.marker().zip(txn.ending) else { return Ok(txn.identity) };
             (marker, writer, txn.partitions.clone())
         };
@@ -209,12 +223,13 @@ impl Txns {
             ticket.await.map_err(|_| Code::ConcurrentTransactions)?;
         }
         let mut all = self.lock();
-        let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-        txn.complete(crate::log::now());
-        let identity = txn.identity;
+        let txn = all.known(id)?.clone();
+        let complete = |txn: &mut Txn| {
+            txn.complete(crate::log::now());
+            Ok((txn.identity, Vec::new()))
+        };
         // The next transaction's record comes behind it; lost, the markers are written once more.
-        self.save(id, txn, Vec::new())?.forget();
-        Ok(identity)
+        self.step(&mut all, id, txn, complete).map(|(identity, _)| identity)
     }
 
     /// When [`Txns::tick`] is to be called.
@@ -251,14 +266,13 @@ impl Txns {
         let fresh = fresh(storage)?;
         let (ticket, driving) = {
             let mut all = self.lock();
-            let Some(txn) = all.txns.get_mut(id) else { return Ok(()) };
-            let ticket = if txn.deadline().is_some_and(|deadline| deadline <= now) {
+            let Ok(txn) = all.known(id).cloned() else { return Ok(()) };
+            let late = txn.deadline().is_some_and(|deadline| deadline <= now);
+            let abort = |txn: &mut Txn| {
                 txn.prepare(Marker::Abort, true, fresh, now);
-                let changes = pending::drop_all(&self.journal, id, &txn.groups);
-                Some(self.save(id, txn, changes)?)
-            } else {
-                None
+                Ok(((), pending::drop_all(&self.journal, id, &txn.groups)))
             };
+            let ticket = if late { Some(self.step(&mut all, id, txn, abort)?.1) } else { None };
             (ticket, self.drive(&mut all, id)?)
         };
         if let Some(ticket) = ticket {
@@ -298,6 +312,7 @@ impl Txns {
         }
         self.journal.put(gone.iter().map(|id| (format!("txn/{id}"), None)).collect())?.forget();
         all.txns.retain(|id, _| !gone.contains(id));
+        all.saved.retain(|id, _| !gone.contains(id));
         Ok(())
     }
 
@@ -309,6 +324,21 @@ impl Txns {
         } else {
             Err(Code::ConcurrentTransactions)
         }
+    }
+
+    /// Takes a step with `txn`, which is the transactional id as it is: it counts when the journal has taken it.
+    fn step<T>(
+        &self,
+        all: &mut All,
+        id: &str,
+        mut txn: Txn,
+        step: impl FnOnce(&mut Txn) -> Outcome<(T, Vec<Change>)>,
+    ) -> Outcome<(T, Ticket)> {
+        let (outcome, changes) = step(&mut txn)?;
+        let ticket = self.save(id, &txn, changes)?;
+        all.saved.insert(id.to_owned(), ticket.clone());
+        all.txns.insert(id.to_owned(), txn);
+        Ok((outcome, ticket))
     }
 
     /// Hands the record to the journal, with what must happen in the same moment.
@@ -327,6 +357,10 @@ fn fresh(storage: &Storage) -> Outcome<i64> {
 }
 
 impl All {
+    fn known(&self, id: &str) -> Outcome<&Txn> {
+        self.txns.get(id).ok_or(Code::InvalidProducerIdMapping)
+    }
+
     fn due(&self, id: &str, txn: &Txn) -> Option<i64> {
         // Decided, and nobody at it.
         let left = txn.marker().filter(|_| !self.driven.contains(id)).map(|_| txn.updated);

@@ -3,6 +3,7 @@
 //! synced, the first few. From each such disk the broker must start and have everything that had been acknowledged.
 
 use crate::{
+    exactly_once::{self, Ended},
     support::Folder,
     tools::skipped,
     torture::{self, Acknowledged},
@@ -284,15 +285,15 @@ impl Replay {
     }
 }
 
-#[test]
-fn acknowledged_records_survive_a_power_cut() {
+/// Runs `victim` under strace, and walks through what it did: `look` sees the disk after everything that it said.
+fn record(victim: impl FnOnce(&mut Command, &Path), mut look: impl FnMut(&Disk, &str)) {
     let (data, trace) = (Folder::new(), Folder::new());
     let log = trace.path().join("trace");
     let calls = "trace=open,openat,mkdir,rename,unlink,write,pwrite64,ftruncate,fallocate,fsync,fdatasync";
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-xx", "-s", "1000000", "-e", calls, "-o"]).arg(&log);
-    strace.arg(std::env::current_exe().unwrap()).args(torture::VICTIM);
-    torture::set_up(&mut strace, data.path(), "0 0 0 0 0 0", 250);
+    strace.arg(std::env::current_exe().unwrap());
+    victim(&mut strace, data.path());
     match strace.stdout(Stdio::null()).status() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return skipped("recording writes needs strace");
@@ -302,19 +303,45 @@ fn acknowledged_records_survive_a_power_cut() {
     let disk = Disk { root: data.path().to_owned(), ..Disk::default() };
     let mut replay = Replay { disk, begun: HashMap::new() };
     replay.disk.synced_names.insert(data.path().to_owned(), None);
-    let mut acknowledged = Acknowledged::new();
-    let text = std::fs::read_to_string(&log).unwrap();
-    let mut cuts = 0;
-    for line in text.lines() {
-        let Some(said) = replay.line(line) else { continue };
-        let before = acknowledged.count();
-        acknowledged.note(&String::from_utf8_lossy(&said));
-        if acknowledged.count() > before && (fastrand::u8(0..25) == 0 || acknowledged.count() == 1) {
-            let disk = Folder::new();
-            replay.disk.cut(disk.path());
-            torture::check(disk.path(), &acknowledged, cuts);
-            cuts += 1;
+    for line in std::fs::read_to_string(&log).unwrap().lines() {
+        if let Some(said) = replay.line(line) {
+            look(&replay.disk, &String::from_utf8_lossy(&said));
         }
     }
-    assert!(cuts > 20 && acknowledged.count() == 6 * 250, "{cuts} cuts, {} records", acknowledged.count());
+}
+
+#[test]
+fn acknowledged_records_survive_a_power_cut() {
+    let (mut acknowledged, mut cuts) = (Acknowledged::new(), 0);
+    let victim = |command: &mut Command, folder: &Path| {
+        torture::set_up(command.args(torture::VICTIM), folder, "0 0 0 0 0 0", 250);
+    };
+    record(victim, |disk, said| {
+        if acknowledged.note(said) && (acknowledged.count() == 1 || fastrand::u8(0..25) == 0) {
+            let folder = Folder::new();
+            disk.cut(folder.path());
+            torture::check(folder.path(), &acknowledged, cuts);
+            cuts += 1;
+        }
+    });
+    let count = acknowledged.count();
+    assert!(count == 0 || (cuts > 20 && count == 6 * 250), "{cuts} cuts, {count} records");
+}
+
+#[test]
+fn transactions_survive_a_power_cut_whole() {
+    let (mut ended, mut cuts) = (Ended::new(), 0);
+    let victim = |command: &mut Command, folder: &Path| {
+        exactly_once::set_up(command.args(exactly_once::VICTIM), folder, "0 0 0 0", 60);
+    };
+    record(victim, |disk, said| {
+        if ended.note(said) && (ended.count() == 1 || fastrand::u8(0..5) == 0) {
+            let folder = Folder::new();
+            disk.cut(folder.path());
+            exactly_once::check(folder.path(), &ended, cuts);
+            cuts += 1;
+        }
+    });
+    let count = ended.count();
+    assert!(count == 0 || (cuts > 15 && count == 4 * 60), "{cuts} cuts, {count} transactions");
 }
