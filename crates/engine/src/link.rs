@@ -38,6 +38,35 @@ pub(crate) enum Notice {
     Gone,
 }
 
+/// What a shim says, in its order. After [`Notice::Gone`] it is gone for whoever asks again.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    said: mpsc::UnboundedReceiver<Notice>,
+    gone: bool,
+}
+
+impl Notices {
+    pub(crate) fn new(said: mpsc::UnboundedReceiver<Notice>) -> Self {
+        Self { said, gone: false }
+    }
+
+    /// The notices of a shim that has gone.
+    pub(crate) fn over() -> Self {
+        Self { gone: true, ..Self::new(mpsc::unbounded_channel().1) }
+    }
+
+    /// The next. Who reads the shim never goes without [`Notice::Gone`], unless the daemon itself is ending: then tasks are dropped in any
+    /// order, and nothing of a container may be concluded from that.
+    pub(crate) async fn next(&mut self) -> Notice {
+        if self.gone {
+            return Notice::Gone;
+        }
+        let Some(notice) = self.said.recv().await else { return std::future::pending().await };
+        self.gone = matches!(notice, Notice::Gone);
+        notice
+    }
+}
+
 #[derive(Debug)]
 struct Polled(Client);
 
@@ -73,7 +102,7 @@ impl Link {
         client: Client,
         dir: PathBuf,
         child: Option<Child>,
-    ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>)> {
+    ) -> io::Result<(Arc<Self>, Notices)> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe; Polled owns its descriptor and never lets go of it"
@@ -86,9 +115,9 @@ impl Link {
             open: Mutex::default(),
             child: Mutex::new(child),
         });
-        let (sender, notices) = mpsc::unbounded_channel();
+        let (sender, said) = mpsc::unbounded_channel();
         tokio::spawn(read(link.clone(), sender));
-        Ok((link, notices))
+        Ok((link, Notices::new(said)))
     }
 
     /// The shim's process, for who will reap it when it has gone; else the link does.
@@ -130,12 +159,12 @@ impl Link {
     }
 
     /// The first notice, which is `Hello`.
-    pub(crate) async fn hello(&self, notices: &mut mpsc::UnboundedReceiver<Notice>) -> Option<Notice> {
-        if let Ok(notice) = timeout(PATIENCE, notices.recv()).await {
+    pub(crate) async fn hello(&self, notices: &mut Notices) -> Notice {
+        if let Ok(notice) = timeout(PATIENCE, notices.next()).await {
             return notice;
         }
         self.prod(Signal::CONT).await;
-        notices.recv().await
+        notices.next().await
     }
 
     /// Signals the shim itself, which says nothing.
@@ -328,5 +357,33 @@ async fn read(link: Arc<Link>, notices: mpsc::UnboundedSender<Notice>) {
         if let Err(failure) = reaped {
             tracing::warn!(%failure, "a shim was not reaped");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_is_dropped_is_no_shim_that_has_gone() {
+        let (sender, said) = mpsc::unbounded_channel();
+        let mut notices = Notices::new(said);
+        sender.send(Notice::Exited(Exit { code: 7, oom: false, at: 1 })).unwrap();
+        drop(sender);
+        assert!(matches!(notices.next().await, Notice::Exited(Exit { code: 7, .. })));
+        // as when the daemon ends: whoever waits here is dropped as well, and must not have taken the container for dead
+        timeout(Duration::from_millis(50), notices.next()).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_stays_gone() {
+        let (sender, said) = mpsc::unbounded_channel();
+        let mut notices = Notices::new(said);
+        sender.send(Notice::Gone).unwrap();
+        drop(sender);
+        for _ in 0..2 {
+            assert!(matches!(notices.next().await, Notice::Gone));
+        }
+        assert!(matches!(Notices::over().next().await, Notice::Gone));
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Result, blocking,
-    link::{Link, Notice},
+    link::{Link, Notice, Notices},
     shared::Shared,
 };
 use dhow_shim::{Client, Exit};
@@ -71,7 +71,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-type Shim = (Arc<Link>, mpsc::UnboundedReceiver<Notice>);
+type Shim = (Arc<Link>, Notices);
 type Revived = (Keeper, State, mpsc::Receiver<task::Command>);
 
 fn admit(
@@ -114,7 +114,7 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
         && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
     {
         match link.hello(&mut notices).await {
-            Some(Notice::Hello { pid: Some(pid), running: true, exit: None, execs }) => {
+            Notice::Hello { pid: Some(pid), running: true, exit: None, execs } => {
                 let state = match observe(&keeper, pid).await {
                     Ok(seen) => adopt(&mut keeper, (link, notices), pid, execs, seen),
                     Err(failure) => {
@@ -125,12 +125,12 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
                 };
                 return (keeper, state, mailbox);
             }
-            Some(Notice::Hello { exit: Some(exit), .. }) => {
+            Notice::Hello { exit: Some(exit), .. } => {
                 let state = bury(&mut keeper, exit, Some((link, notices))).await;
                 return (keeper, state, mailbox);
             }
             // Set up, but never told to go: the start was lost with the daemon.
-            Some(Notice::Hello { running: false, .. }) => {
+            Notice::Hello { running: false, .. } => {
                 let state = never_started(&mut keeper, link, notices).await;
                 return (keeper, state, mailbox);
             }
@@ -153,21 +153,17 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
 }
 
 /// How a container ended that ran a moment ago: mostly it was just ending by itself, and its code is its own.
-async fn last_words(
-    link: &Link,
-    notices: &mut mpsc::UnboundedReceiver<Notice>,
-    dir: &std::path::Path,
-) -> Exit {
+async fn last_words(link: &Link, notices: &mut Notices, dir: &std::path::Path) -> Exit {
     if let Err(refusal) = link.signal(dhow_shim::Target::Init, 9).await {
         tracing::debug!(?refusal, "it has ended");
     }
     loop {
-        match notices.recv().await {
-            Some(Notice::Exited(exit)) => return exit,
-            Some(Notice::Gone) | None => {
+        match notices.next().await {
+            Notice::Exited(exit) => return exit,
+            Notice::Gone => {
                 return dhow_shim::read_exit(dir).unwrap_or(Exit { code: 137, oom: false, at: 0 });
             }
-            Some(_) => {}
+            Notice::Hello { .. } | Notice::ExecExited(..) => {}
         }
     }
 }
@@ -274,11 +270,7 @@ async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
     State::Idle(task::Idle)
 }
 
-async fn never_started(
-    keeper: &mut Keeper,
-    link: Arc<Link>,
-    mut notices: mpsc::UnboundedReceiver<Notice>,
-) -> State {
+async fn never_started(keeper: &mut Keeper, link: Arc<Link>, mut notices: Notices) -> State {
     task::dismiss(&link, &mut notices, keeper.shared.shim_dir(&keeper.record.id)).await;
     keeper.standing.starting = false;
     keeper.standing.pid = 0;

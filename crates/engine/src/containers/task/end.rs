@@ -11,7 +11,7 @@ use crate::{
     Error, Kind, blocking,
     containers::{Status, restart},
     events::Time,
-    link::Notice,
+    link::Notices,
 };
 use dhow_shim::Exit;
 use std::time::Duration;
@@ -108,8 +108,7 @@ impl Running {
         if live.outside {
             cgroups.extend(keeper.shared.host.beside(&cgroups));
         }
-        let (_, nothing) = tokio::sync::mpsc::unbounded_channel::<Notice>();
-        let mut notices = std::mem::replace(&mut self.notices, nothing);
+        let mut notices = std::mem::replace(&mut self.notices, Notices::over());
         keeper.cleanup = Some(tokio::spawn(async move {
             let clean = launch::dismiss(&live.link, &mut notices, dir).await;
             drop(live);
