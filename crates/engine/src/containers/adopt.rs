@@ -106,13 +106,12 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     if !up {
         // its end was known, but the last daemon went before it had cleaned up
         if dir.exists() {
-            dismiss_at(dir).await;
+            let shim = connect(&dir);
+            tidy(&keeper, shim).await;
         }
         return (keeper, State::Idle(task::Idle), mailbox);
     }
-    if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
-    {
+    if let Some((link, mut notices)) = connect(&dir) {
         match link.hello(&mut notices).await {
             Notice::Hello { pid: Some(pid), running: true, exit: None, execs } => {
                 let state = match observe(&keeper, pid).await {
@@ -150,6 +149,13 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
         Err(_) => bury(&mut keeper, Exit { code: 137, oom: false, at: 0 }, None).await,
     };
     (keeper, state, mailbox)
+}
+
+/// The shim that lives in a folder.
+fn connect(dir: &std::path::Path) -> Option<Shim> {
+    let client = Client::connect(dir);
+    let linked = client.and_then(|client| Link::new(client, dir.to_owned(), None));
+    linked.inspect_err(|failure| tracing::debug!(dir = %dir.display(), %failure, "no shim answers")).ok()
 }
 
 /// How a container ended that ran a moment ago: mostly it was just ending by itself, and its code is its own.
@@ -230,21 +236,44 @@ fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, s
     task::adopted(keeper, live, notices, stopped)
 }
 
-/// It has ended while no daemon looked: told now, with its true code where there is one.
+/// It has ended while no daemon looked: told now, with its true code where there is one. The folder of its shim, which has that code, goes
+/// when the journal has it.
 async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
+    let (shared, id) = (keeper.shared.clone(), keeper.record.id.clone());
+    let standing = &mut keeper.standing;
+    let endpoints: Vec<_> = std::mem::take(&mut standing.endpoints).into_values().collect();
+    let ports = std::mem::take(&mut standing.ports);
+    standing.pid = 0;
+    standing.starting = false;
+    standing.exit_code = exit.code;
+    standing.oom_killed = exit.oom;
+    standing.finished = if exit.at > 0 { crate::events::Time(exit.at) } else { crate::events::Time::now() };
+    keeper.note_status(Status::Exited).written().await;
+    keeper.event("die", [("exitCode", &exit.code.to_string())]);
+    let released = blocking::run(move || {
+        if !endpoints.is_empty()
+            && let Err(failures) = shared.net.release(&id, &endpoints, &ports)
+        {
+            let failure = crate::error::net_errors(failures);
+            tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
+        }
+        Ok(())
+    });
+    if let Err(failure) = released.await {
+        tracing::warn!(%failure, "the network of an ended container was not released");
+    }
+    tidy(keeper, shim).await;
+    State::Idle(task::Idle)
+}
+
+/// What is left of a run whose end is in the journal: its shim, its cgroups, its shim's folder, which goes last.
+async fn tidy(keeper: &Keeper, shim: Option<Shim>) {
     let (shared, standing, id) = (keeper.shared.clone(), keeper.standing.clone(), keeper.record.id.clone());
     let dir = shared.shim_dir(&id);
     if let Some((link, mut notices)) = shim {
         task::dismiss(&link, &mut notices, dir.clone()).await;
     }
     let swept = blocking::run(move || {
-        let endpoints: Vec<_> = standing.endpoints.values().cloned().collect();
-        if !endpoints.is_empty()
-            && let Err(failures) = shared.net.release(&id, &endpoints, &standing.ports)
-        {
-            let failure = crate::error::net_errors(failures);
-            tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
-        }
         let beside = shared.host.beside(&standing.cgroups).filter(|_| standing.outside);
         let cgroups: Vec<_> = standing.cgroups.into_iter().chain(beside).collect();
         if let Err(failures) = dhow_runtime::remove_cgroups(&cgroups) {
@@ -257,17 +286,6 @@ async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
     if let Err(failure) = swept.await {
         tracing::warn!(%failure, "the folder of a shim is still there");
     }
-    let standing = &mut keeper.standing;
-    standing.pid = 0;
-    standing.starting = false;
-    standing.endpoints.clear();
-    standing.ports.clear();
-    standing.exit_code = exit.code;
-    standing.oom_killed = exit.oom;
-    standing.finished = if exit.at > 0 { crate::events::Time(exit.at) } else { crate::events::Time::now() };
-    keeper.set_status(Status::Exited);
-    keeper.event("die", [("exitCode", &exit.code.to_string())]);
-    State::Idle(task::Idle)
 }
 
 async fn never_started(keeper: &mut Keeper, link: Arc<Link>, mut notices: Notices) -> State {
@@ -332,9 +350,7 @@ async fn sweep(shared: &Arc<Shared>, known: &HashSet<String>) {
 
 /// Ends whatever shim lives in a folder, and removes the folder.
 async fn dismiss_at(dir: std::path::PathBuf) {
-    if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
-    {
+    if let Some((link, mut notices)) = connect(&dir) {
         task::dismiss(&link, &mut notices, dir).await;
     } else if let Err(failure) = blocking::run(move || remove_dir(&dir)).await {
         tracing::warn!(%failure, "the folder of a shim is still there");
