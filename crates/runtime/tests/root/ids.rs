@@ -3,7 +3,7 @@
 use crate::cases::{end, mount, words};
 use crate::fixture::{Box, finish};
 use dhow_oci::runtime as spec;
-use dhow_runtime::{Stdio, create};
+use dhow_runtime::{RootFs, Stdio, create};
 use rustix::fd::AsFd;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
@@ -42,6 +42,11 @@ fn mapped(args: &[&str]) -> Box {
 
 pub(crate) fn map(b: &mut Box) {
     own(&b.dir.join("lower"));
+    // An older kernel mounts no overlay for a user namespace: then the root is a plain folder.
+    if b.host.kernel() < (6, 8) {
+        b.options.rootfs = RootFs::Path;
+        b.spec.root.as_mut().unwrap().path = b.dir.join("lower").to_string_lossy().into_owned();
+    }
     let linux = b.linux();
     linux.namespaces.push(spec::Namespace { kind: "user".to_owned(), path: None });
     (linux.uid_mappings, linux.gid_mappings) = (maps(), maps());
