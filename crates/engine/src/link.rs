@@ -24,6 +24,12 @@ use tokio::{
 
 /// A shim answers within milliseconds; one that says nothing for so long has been stopped (SIGSTOP), or the machine stands still.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What is asked of a running container is done within that, also by another runtime, or it is a failure.
+const LONG: Duration = Duration::from_secs(20);
+/// A start may have to wait for disks, and another runtime is given a minute for each of its steps.
+const LONGEST: Duration = Duration::from_secs(150);
+
+const GONE: &str = "it has gone";
 
 /// What a shim says by itself.
 #[derive(Debug)]
@@ -120,6 +126,17 @@ impl Link {
         Ok((link, Notices::new(said)))
     }
 
+    /// An error of this connection, which names the container.
+    fn trouble(&self, detail: &str) -> Refusal {
+        let id = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Refusal {
+            step: "talk to the shim of container".to_owned(),
+            object: id,
+            errno: 0,
+            detail: detail.to_owned(),
+        }
+    }
+
     /// The shim's process, for who will reap it when it has gone; else the link does.
     pub(crate) fn take_child(&self) -> Option<Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -137,23 +154,22 @@ impl Link {
         {
             let mut open = self.lock();
             if open.gone {
-                return Err(gone());
+                return Err(self.trouble(GONE));
             }
             open.replies.insert(seq, sender);
         }
         if let Err(failure) = self.send(seq, request, fds).await {
             self.lock().replies.remove(&seq);
             return Err(Refusal {
-                step: "talk to the shim".to_owned(),
-                object: String::new(),
                 errno: failure.raw_os_error().unwrap_or(0),
-                detail: failure.to_string(),
+                ..self.trouble(&failure.to_string())
             });
         }
         let silence = match request {
             Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 } => Silence::Kills,
-            Request::Signal { .. } => Silence::Fails,
-            _ => Silence::Lasts,
+            Request::Signal { .. } => Silence::Fails(PATIENCE),
+            Request::Create { .. } | Request::Go => Silence::Fails(LONGEST),
+            _ => Silence::Fails(LONG),
         };
         Ok(Asked { link: self, answer, silence })
     }
@@ -274,30 +290,36 @@ pub(crate) struct Asked<'a> {
     silence: Silence,
 }
 
-/// What becomes of a request whose shim does not answer even when woken: it waits for something itself (a runtime or a disk that hangs).
+/// What becomes of a request whose shim does not answer even when woken: it waits for something itself (a runtime or a disk that hangs), or
+/// somebody holds it where no signal helps.
 #[derive(Debug, Clone, Copy)]
 enum Silence {
     /// It was to end its container: it is killed, and the container dies with it.
     Kills,
-    Fails,
-    Lasts,
+    /// After so long.
+    Fails(Duration),
 }
 
 impl Asked<'_> {
     /// The pid for `Create`, `Go` and `Exec`, else 0. A shim that does not answer is woken first: somebody may have stopped it.
     pub(crate) async fn answer(mut self) -> Result<i32, Refusal> {
         if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
+            return answer.unwrap_or_else(|_| Err(self.link.trouble(GONE)));
         }
         self.link.prod(Signal::CONT).await;
-        if !matches!(self.silence, Silence::Lasts) {
-            match (timeout(PATIENCE, &mut self.answer).await, self.silence) {
-                (Ok(answer), _) => return answer.unwrap_or_else(|_| Err(gone())),
-                (Err(_), Silence::Kills) => self.link.prod(Signal::KILL).await,
-                (Err(_), _) => return Err(trouble("the shim does not answer")),
+        let patience = match self.silence {
+            Silence::Kills => PATIENCE,
+            Silence::Fails(patience) => patience,
+        };
+        match (timeout(patience, &mut self.answer).await, self.silence) {
+            (Ok(answer), _) => return answer.unwrap_or_else(|_| Err(self.link.trouble(GONE))),
+            (Err(_), Silence::Kills) => self.link.prod(Signal::KILL).await,
+            (Err(_), Silence::Fails(_)) => {
+                let seconds = (PATIENCE + patience).as_secs();
+                return Err(self.link.trouble(&format!("it has not answered for {seconds} s")));
             }
         }
-        self.answer.await.unwrap_or_else(|_| Err(gone()))
+        self.answer.await.unwrap_or_else(|_| Err(self.link.trouble(GONE)))
     }
 }
 
@@ -307,19 +329,6 @@ pub(crate) struct Streams {
     pub(crate) stdin: bool,
     pub(crate) stdout: bool,
     pub(crate) stderr: bool,
-}
-
-fn gone() -> Refusal {
-    trouble("the shim has gone")
-}
-
-fn trouble(detail: &str) -> Refusal {
-    Refusal {
-        step: "talk to the shim".to_owned(),
-        object: String::new(),
-        errno: 0,
-        detail: detail.to_owned(),
-    }
 }
 
 /// Reads events until the shim has gone, then answers whatever is still open and reaps it.
