@@ -13,8 +13,9 @@ use std::{
 
 /// For everything.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
-/// A machine that runs says something within that time.
+/// A machine that runs says something within that time; an emulated one on a loaded host takes its time.
 const FIRST_WORD: Duration = Duration::from_secs(20);
+const FIRST_WORD_EMULATED: Duration = Duration::from_secs(180);
 const VERDICT: &str = "dhow-vm: ";
 
 /// Boots and runs the tests; an error if one failed or the machine died.
@@ -22,13 +23,15 @@ pub(super) fn run(disk: &Disk, freight: &Path, wanted: &Wanted<'_>) -> anyhow::R
     // /dev/kvm may be there and not work: nested, half supported
     if Path::new("/dev/kvm").exists() {
         if let Some(verdict) =
-            step("booting with KVM", || Machine::start("kvm", disk, freight, wanted)?.watch())?
+            step("booting with KVM", || Machine::start("kvm", disk, freight, wanted)?.watch(FIRST_WORD))?
         {
             return judge(&verdict);
         }
         say("   KVM does not work here: emulating");
     }
-    let verdict = step("booting", || Machine::start("tcg,thread=multi", disk, freight, wanted)?.watch())?;
+    let verdict = step("booting", || {
+        Machine::start("tcg,thread=multi", disk, freight, wanted)?.watch(FIRST_WORD_EMULATED)
+    })?;
     judge(&verdict.context("qemu said nothing: it cannot boot the machine here")?)
 }
 
@@ -95,9 +98,9 @@ impl Machine {
     }
 
     /// Prints what the machine says until it ends; its verdict, or none if it never said anything.
-    fn watch(self) -> anyhow::Result<Option<String>> {
+    fn watch(self, first_word: Duration) -> anyhow::Result<Option<String>> {
         let end = Instant::now() + LIMIT;
-        let (mut verdict, mut wait, mut spoke) = (None, FIRST_WORD, false);
+        let (mut verdict, mut wait, mut spoke) = (None, first_word, false);
         loop {
             match self.lines.recv_timeout(wait) {
                 Ok(line) => {
