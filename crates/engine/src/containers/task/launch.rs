@@ -15,16 +15,13 @@ use crate::{
     containers::{Health, Status, book::Live, health, record::Record},
     error::io,
     events::Time,
-    link::{Link, Notice, Streams},
+    link::{Link, Notice, Notices, Streams},
     shared::Shared,
 };
 use dhow_runtime::Error as Refusal;
 use dhow_shim::{Request, StdioConfig, Target};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 const EBUSY: i32 = 16;
 const KILL: i32 = 9;
@@ -53,7 +50,7 @@ impl From<Refusal> for Failed {
 #[derive(Debug)]
 pub(super) struct Shim {
     pub(super) link: Arc<Link>,
-    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(super) notices: Notices,
 }
 
 /// Starts the container. On failure nothing is left but the error, published and recorded.
@@ -231,11 +228,7 @@ async fn go(
 
 /// A shim that is not needed any more: it undoes whatever it made and goes. What still runs in it is killed first. Whether it said that
 /// nothing is left.
-pub(crate) async fn dismiss(
-    link: &Link,
-    notices: &mut mpsc::UnboundedReceiver<Notice>,
-    dir: PathBuf,
-) -> bool {
+pub(crate) async fn dismiss(link: &Link, notices: &mut Notices, dir: PathBuf) -> bool {
     let (mut gone, mut clean) = (false, true);
     let child = link.take_child();
     while let Err(refusal) = link.call(&Request::Goodbye, &[]).await {
@@ -247,7 +240,8 @@ pub(crate) async fn dismiss(
         if let Err(refusal) = link.signal(Target::Init, KILL).await {
             tracing::debug!(?refusal, "what a shim runs ends by itself");
         }
-        while let Some(notice) = notices.recv().await {
+        loop {
+            let notice = notices.next().await;
             gone = matches!(notice, Notice::Gone);
             if gone || matches!(notice, Notice::Exited(_)) {
                 break;
@@ -259,7 +253,7 @@ pub(crate) async fn dismiss(
         }
     }
     while !gone {
-        gone = matches!(notices.recv().await, None | Some(Notice::Gone));
+        gone = matches!(notices.next().await, Notice::Gone);
     }
     let gone = blocking::run(move || {
         // It has closed its socket, so it is ending: this takes microseconds.

@@ -144,7 +144,7 @@ pub(crate) async fn run(mut keeper: Keeper, mut state: State, mut mailbox: mpsc:
                 let deadline = running.deadline();
                 tokio::select! {
                     biased;
-                    notice = running.notices.recv() => Wake::Notice(notice.unwrap_or(Notice::Gone)),
+                    notice = running.notices.next() => Wake::Notice(notice),
                     asked = mailbox.recv() => command(asked),
                     () = until(deadline) => Wake::Deadline,
                 }
