@@ -93,6 +93,7 @@ fn admit(
         health: None,
         queue: Vec::new(),
         dir,
+        ahead: None,
         cleanup: None,
         runs: 0,
     };

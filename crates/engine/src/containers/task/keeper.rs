@@ -1,5 +1,6 @@
 //! What a container's task keeps in every state: its record, how it stands, who waits; and how that reaches readers, journal and events.
 
+use super::Ahead;
 use crate::{
     Result, blocking,
     containers::{
@@ -26,6 +27,8 @@ pub(crate) struct Keeper {
     pub(crate) queue: Vec<Queued>,
     /// `containers/<id>`.
     pub(crate) dir: PathBuf,
+    /// What the first start needs.
+    pub(crate) ahead: Option<Ahead>,
     /// What the last run left is being cleaned up.
     pub(crate) cleanup: Option<JoinHandle<()>>,
     /// Counts starts of this daemon's life: probes of an older run do not count.
@@ -112,6 +115,7 @@ impl Keeper {
             state.forget();
         }
         self.queue.clear();
+        self.ahead = None;
         self.book().remove(self.id(), &self.record.name);
         self.shared.execs.drop_of(self.id());
         self.shared.volumes.forget(&self.record);
