@@ -30,7 +30,7 @@ mod writer;
 pub use append::{Appended, Durability};
 pub use config::Config;
 pub use lookup::{Found, When};
-pub use producers::Aborted;
+pub use producers::{Aborted, Writer};
 pub use read::{Isolation, Slice};
 
 use crate::{
@@ -182,6 +182,14 @@ impl Partition {
     /// If the partition cannot be opened.
     pub fn epoch_end(&self, epoch: i32) -> Result<Option<(i32, i64)>> {
         self.0.with(|log| Ok(log.epochs.end_of(epoch, log.high.offset)))
+    }
+
+    /// The producers that it knows.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn producers(&self) -> Result<Vec<Writer>> {
+        self.0.with(|log| Ok(log.producers.list()))
     }
 
     /// Bytes on disk.
