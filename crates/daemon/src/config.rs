@@ -40,7 +40,7 @@ pub(crate) struct Flags {
     /// URL tried first for docker.io; repeatable
     #[arg(long, value_name = "URL")]
     pub(crate) registry_mirror: Vec<String>,
-    /// Default log driver: json-file, local, none
+    /// Default log driver: json-file, local, none, syslog, journald, fluentd, gelf
     #[arg(long, value_name = "DRIVER")]
     pub(crate) log_driver: Option<String>,
     /// Option of the default log driver, name=value; repeatable
@@ -116,10 +116,7 @@ impl Flags {
             instance,
             pools: self.default_address_pool.iter().map(|text| pool(text)).collect::<Result<_>>()?,
             bip: self.bip.as_deref().map(|text| subnet(text).context("--bip")).transpose()?,
-            log: LogSpec {
-                driver: log_driver(self.log_driver)?,
-                options: pairs("--log-opt", &self.log_opt)?,
-            },
+            log: log(self.log_driver, pairs("--log-opt", &self.log_opt)?)?,
             labels: pairs("--label", &self.label)?,
             registry: dhow_registry::Config {
                 insecure: self.insecure_registry,
@@ -182,12 +179,10 @@ fn instance(exec_root: &Path) -> String {
     format!("{:06x}", hash & 0x00ff_ffff)
 }
 
-fn log_driver(driver: Option<String>) -> Result<String> {
-    let driver = driver.unwrap_or_else(|| "json-file".to_owned());
-    if !matches!(driver.as_str(), "json-file" | "local" | "none") {
-        bail!("--log-driver {driver:?} is not supported: json-file, local or none");
-    }
-    Ok(driver)
+fn log(driver: Option<String>, options: BTreeMap<String, String>) -> Result<LogSpec> {
+    let log = LogSpec { driver: driver.unwrap_or_else(|| "json-file".to_owned()), options };
+    dhow_engine::containers::check_log(&log).context("--log-driver, --log-opt")?;
+    Ok(log)
 }
 
 fn pairs(flag: &str, list: &[String]) -> Result<BTreeMap<String, String>> {
@@ -305,7 +300,8 @@ mod tests {
             ["--default-address-pool", "base=10.0.0.0/24,size=16"],
             ["--default-address-pool", "10.0.0.0/8"],
             ["--label", "a"],
-            ["--log-driver", "syslog"],
+            ["--log-driver", "splunk"],
+            ["--log-opt", "nope=1"],
         ] {
             assert!(flags(&bad).engine("/x".into()).is_err(), "{bad:?}");
         }

@@ -24,6 +24,8 @@ mod suite {
     mod run;
     mod runtimes;
     mod side_by_side;
+    mod sinks;
     mod survival;
+    mod tls;
     mod volumes;
 }

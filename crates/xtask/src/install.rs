@@ -25,7 +25,11 @@ pub(crate) const TEST: &[Need] = &[
     ("podman", "podman"),
     ("containerd", "containerd"),
     ("strace", "strace"),
-    ("runc", "runc"),
+    // log sinks, and certificates
+    ("rsyslogd", "rsyslog"),
+    ("journalctl", "systemd"),
+    ("/usr/lib/python3/dist-packages/msgpack/__init__.py", "python3-msgpack"),
+    ("openssl", "openssl"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];

@@ -401,6 +401,7 @@ fn admit(shared: &Arc<Shared>, record: Record) -> Result<()> {
         dir,
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     keeper.save_state();
     shared.volumes.note(&record);
