@@ -18,10 +18,25 @@ pub(crate) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "dhowd", version, about = "The container engine of Dhow: serves the Docker Engine API")]
 pub(crate) struct Flags {
-    /// Socket to serve: unix:///path or tcp://address:port (no TLS); repeatable. Default: <exec-root>/docker.sock, and
-    /// /var/run/docker.sock unless another engine holds it
+    /// Socket to serve: unix:///path, tcp://address:port, or fd:// for what systemd passes; repeatable. Default:
+    /// <exec-root>/docker.sock, and /var/run/docker.sock unless another engine holds it
     #[arg(short = 'H', long = "host", value_name = "SOCKET")]
     pub(crate) host: Vec<String>,
+    /// Use TLS on TCP sockets; implied by --tlsverify. Without it only loopback addresses are served, unless this is --tls=false
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) tls: Option<bool>,
+    /// Use TLS and let only clients in whose certificate the CA has signed
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) tlsverify: Option<bool>,
+    /// Trust clients' certificates signed only by this CA [default: ~/.docker/ca.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscacert: Option<PathBuf>,
+    /// TLS certificate [default: ~/.docker/cert.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscert: Option<PathBuf>,
+    /// TLS key [default: ~/.docker/key.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlskey: Option<PathBuf>,
     /// Where images, containers and volumes lie
     #[arg(long, value_name = "DIR")]
     pub(crate) data_root: Option<PathBuf>,
@@ -82,6 +97,17 @@ pub(crate) struct Flags {
     pub(crate) cleanup: bool,
 }
 
+/// How TCP sockets are secured.
+#[derive(Debug, Clone)]
+pub(crate) enum Security {
+    /// With TLS.
+    Tls(dhow_api::Tls),
+    /// Nobody asked: only this machine is let in.
+    Loopback,
+    /// `--tls=false`: whoever reaches them is root.
+    Open,
+}
+
 impl Flags {
     fn exec_root(&self) -> PathBuf {
         self.exec_root.clone().unwrap_or_else(|| EXEC_ROOT.into())
@@ -98,6 +124,22 @@ impl Flags {
             hosts.push((format!("unix://{DOCKER_SOCKET}"), true));
         }
         hosts
+    }
+
+    /// How TCP sockets are secured.
+    pub(crate) fn security(&self) -> Result<Security> {
+        let (tls, verify) = (self.tls.unwrap_or(false), self.tlsverify.unwrap_or(false));
+        if !tls && !verify {
+            let asked = self.tls == Some(false) || self.tlsverify == Some(false);
+            return Ok(if asked { Security::Open } else { Security::Loopback });
+        }
+        let home = std::env::var_os("DOCKER_CERT_PATH").map(PathBuf::from).unwrap_or_else(|| {
+            std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from).join(".docker")
+        });
+        let file = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| home.join(name));
+        let authority = verify.then(|| file(&self.tlscacert, "ca.pem"));
+        let (certificate, key) = (file(&self.tlscert, "cert.pem"), file(&self.tlskey, "key.pem"));
+        Ok(Security::Tls(dhow_api::Tls::read(&certificate, &key, authority.as_deref())?))
     }
 
     /// What the engine is opened with.

@@ -8,6 +8,7 @@ mod suite {
     mod cgroups;
     mod compose;
     mod docker_cli;
+    mod doors;
     mod examples;
     mod exec;
     mod faults;
