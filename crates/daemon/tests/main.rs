@@ -22,6 +22,7 @@ mod suite {
     mod logs;
     mod network;
     mod registry;
+    mod rude;
     mod run;
     mod runtimes;
     mod side_by_side;
