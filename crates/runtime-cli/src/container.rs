@@ -151,7 +151,8 @@ impl Claim {
         if let Some(agent) = agent {
             write_new(&self.dir.join("agent"), agent)?;
         }
-        write_new(&self.dir.join("config.json"), config)?;
+        let copy = self.dir.join("config.json");
+        std::fs::write(&copy, config).map_err(|e| Failure::file("write", &copy, e))?;
         let text = serde_json::to_vec(&record)
             .map_err(|e| Failure::file("encode", &self.dir.join("state.json"), e))?;
         write_new(&self.dir.join("state.json"), &text)?;

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 
-const TARGETS: &[&str] = &["spec", "plan", "protocol"];
+const TARGETS: &[&str] = &["spec", "plan", "protocol", "kafka", "batch"];
 /// For each target.
 const SECONDS: u64 = 600;
 /// Of one allocation, and of all: no input may cost more.

@@ -25,6 +25,8 @@ pub(crate) const TEST: &[Need] = &[
     ("podman", "podman"),
     ("containerd", "containerd"),
     ("strace", "strace"),
+    ("unzip", "unzip"),
+    ("kcat", "kcat"),
     // log sinks, and certificates
     ("rsyslogd", "rsyslog"),
     ("journalctl", "systemd"),
@@ -79,6 +81,24 @@ pub(crate) fn ensure(needs: &[Need]) -> anyhow::Result<()> {
         }
         installed.map(drop)
     })
+}
+
+/// The jar of Kafka's Java clients, which has the descriptors of its messages; `None` where Maven or its registry is not there.
+#[cfg_attr(not(test), expect(dead_code, reason = "only a test looks into it"))]
+pub(crate) fn kafka_clients() -> anyhow::Result<Option<std::path::PathBuf>> {
+    const VERSION: &str = "4.3.1";
+    let folder = shell::root().join("target/kafka");
+    let jar = folder.join(format!("kafka-clients-{VERSION}.jar"));
+    if !jar.exists() && has("mvn") {
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "dependency:copy"]);
+        maven.arg(format!("-Dartifact=org.apache.kafka:kafka-clients:{VERSION}"));
+        maven.arg(format!("-DoutputDirectory={}", folder.display()));
+        if let Err(error) = output(maven.current_dir("/")) {
+            say(&format!("no kafka-clients {VERSION}: {error:#}"));
+        }
+    }
+    Ok(jar.exists().then_some(jar))
 }
 
 /// The musl target of the toolchain.

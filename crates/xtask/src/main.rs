@@ -1,4 +1,4 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm|fuzz`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm|fuzz|kafka-codec`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -10,6 +10,7 @@ mod engine;
 mod fuzz;
 mod http;
 mod install;
+mod kafka_codec;
 mod peer;
 mod shell;
 mod test;
@@ -37,7 +38,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                    the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
                    cgroup v1
   fuzz [TARGET] [SECONDS]
-                   looks for input that breaks a decoder: spec, plan, protocol; each for 600 seconds, with a nightly compiler
+                   looks for input that breaks a decoder: spec, plan, protocol, kafka, batch; each for 600 seconds, with a nightly compiler
+  kafka-codec      writes crates/kafka/src/messages from crates/kafka/schema
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["conform", rest @ ..] => conform::run(rest),
         ["vm", rest @ ..] => vm::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["kafka-codec"] => kafka_codec::run(),
         _ => {
             shell::say(USAGE);
             return ExitCode::from(2);

@@ -399,6 +399,7 @@ fn admit(shared: &Arc<Shared>, record: Record) -> Result<()> {
         health: None,
         queue: Vec::new(),
         dir,
+        ahead: task::Ahead::begin(shared, &record),
         cleanup: None,
         runs: 0,
         forwarder: None,

@@ -1,5 +1,6 @@
 //! What a container's task keeps in every state: its record, how it stands, who waits; and how that reaches readers, journal and events.
 
+use super::Ahead;
 use crate::{
     Error, Kind, Result, blocking,
     containers::{
@@ -29,6 +30,8 @@ pub(crate) struct Keeper {
     pub(crate) queue: Vec<Queued>,
     /// `containers/<id>`.
     pub(crate) dir: PathBuf,
+    /// What the first start needs.
+    pub(crate) ahead: Option<Ahead>,
     /// What the last run left is being cleaned up.
     pub(crate) cleanup: Option<JoinHandle<()>>,
     /// Counts starts of this daemon's life: probes of an older run do not count.
@@ -53,12 +56,18 @@ impl Keeper {
 
     /// Writes how it stands; nobody waits.
     pub(crate) fn save_state(&self) {
-        match self.shared.journal(&format!("state/{}", self.id()), &self.standing) {
-            Ok(ticket) => ticket.forget(),
-            Err(failure) => {
-                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded")
-            }
+        if let Some(ticket) = self.record_state() {
+            ticket.forget();
         }
+    }
+
+    fn record_state(&self) -> Option<Ticket> {
+        let recorded = self.shared.journal(&format!("state/{}", self.id()), &self.standing);
+        recorded
+            .inspect_err(|failure| {
+                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded");
+            })
+            .ok()
     }
 
     /// Writes what it is made from.
@@ -68,9 +77,14 @@ impl Keeper {
 
     /// Publishes and writes a status.
     pub(crate) fn set_status(&mut self, status: Status) {
+        self.note_status(status).forget();
+    }
+
+    /// The same; what else knows of it may go when [`Noted::written`] has come back.
+    pub(crate) fn note_status(&mut self, status: Status) -> Noted {
         self.standing.status = status;
         self.publish();
-        self.save_state();
+        Noted(self.record_state())
     }
 
     /// One of docker's events, with its attributes.
@@ -132,6 +146,7 @@ impl Keeper {
             state.forget();
         }
         self.queue.clear();
+        self.ahead = None;
         self.book().remove(self.id(), &self.record.name);
         self.shared.execs.drop_of(self.id());
         self.shared.volumes.forget(&self.record);
@@ -170,6 +185,27 @@ impl Keeper {
             tokio::spawn(work);
         }
         Ok(())
+    }
+}
+
+/// A state on its way to the journal.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Noted(Option<Ticket>);
+
+impl Noted {
+    fn forget(self) {
+        if let Some(ticket) = self.0 {
+            ticket.forget();
+        }
+    }
+
+    /// Returns when a daemon that comes after a `kill -9` of this one would read it; nearly always that is so at once.
+    pub(crate) async fn written(self) {
+        let Some(ticket) = self.0.filter(|ticket| !ticket.is_written()) else { return };
+        if let Err(failure) = blocking::run(move || ticket.written().map_err(Into::into)).await {
+            tracing::error!(%failure, "the end of a container may not be recorded");
+        }
     }
 }
 
