@@ -52,10 +52,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     if let Err(failure) = blocking::run(move || below.net.forget_stale().map_err(Into::into)).await {
         tracing::error!(%failure, "ports of containers that have ended are still published");
     }
-    for (keeper, state, mailbox) in revived {
+    for (mut keeper, state, mailbox) in revived {
+        keeper.forward_log().await;
         let state = boot(&keeper, state);
         tokio::spawn(async move {
-            let mut keeper = keeper;
             if matches!(state, State::Idle(_))
                 && keeper.record.spec.host.auto_remove
                 && keeper.standing.started.0 != 0
@@ -96,6 +96,7 @@ fn admit(
         ahead: None,
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     Ok((keeper, mailbox))
 }

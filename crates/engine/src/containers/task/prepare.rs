@@ -48,7 +48,7 @@ pub(super) fn prepare(shared: &Shared, record: &Record) -> Result<Prepared> {
         outside: outside(shared, record, &oci)?,
         plan: plan.encode(),
         cgroups: plan.cgroup_dirs().to_vec(),
-        log: logging::config(&record.spec, record.log_path(&snapshot.dir))?,
+        log: logging::config(record, record.log_path(&snapshot.dir))?,
         oci,
         hostname,
     })
