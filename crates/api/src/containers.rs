@@ -114,7 +114,8 @@ pub(crate) async fn remove(call: Call) -> Reply {
     no_content()
 }
 
-/// The head of the answer goes out at once: clients start the container only after they have seen it.
+/// The head of the answer goes out at once: clients start the container only after they have seen it. With `start` (ours) it is
+/// started here, once the wait stands, and a start that fails is the answer.
 pub(crate) async fn wait(call: Call) -> Reply {
     let condition = match call.query.text("condition") {
         "" | "not-running" => WaitCondition::NotRunning,
@@ -123,6 +124,9 @@ pub(crate) async fn wait(call: Call) -> Reply {
         other => return Err(Failure::bad(format!("invalid condition: {other:?}"))),
     };
     let ended = call.app.engine.containers().wait(call.name(), condition).await?;
+    if call.query.flag("start") {
+        call.app.engine.containers().start(call.name()).await?;
+    }
     let answer = async move {
         let record = match ended.await {
             // Why a start failed is the answer to the start; docker does not repeat it here, and its CLI would print it twice.

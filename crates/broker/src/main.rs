@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use dhow_broker::{Broker, Endpoint, Settings, accept};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::{
     net::TcpListener,
@@ -68,7 +69,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Partitions and connections have a file each: as many as this process may have at all.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
 fn start(flags: Flags) -> Result<()> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(4)

@@ -11,7 +11,10 @@ use serde_json::Value;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -36,6 +39,8 @@ pub(crate) struct Client {
     host: Host,
     /// Agreed on with the engine.
     version: Arc<Mutex<Option<(u16, u16)>>>,
+    /// Whether the engine says that it is `dhowd`: it answers some questions at once that others must be asked one after the other.
+    ours: Arc<AtomicBool>,
     /// The connection used last; it may still be busy with an answer.
     last: Arc<Mutex<Option<Sender>>>,
 }
@@ -165,7 +170,12 @@ pub(crate) fn query(pairs: &[(&str, String)]) -> String {
 
 impl Client {
     pub(crate) fn new(host: Host) -> Self {
-        Self { host, version: Arc::default(), last: Arc::default() }
+        Self { host, version: Arc::default(), ours: Arc::default(), last: Arc::default() }
+    }
+
+    /// Known once it has answered anything.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours.load(Ordering::Relaxed)
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -213,6 +223,8 @@ impl Client {
         }
         let mut sender = self.connect().await?;
         let response = sender.send_request(request).await?;
+        let server = response.headers().get(header::SERVER);
+        self.ours.store(server.is_some_and(|it| it.as_bytes().starts_with(b"Dhow/")), Ordering::Relaxed);
         *self.last() = Some(sender);
         Ok(response)
     }

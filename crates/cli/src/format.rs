@@ -95,16 +95,31 @@ pub(crate) fn render(format: &str, value: &Value) -> anyhow::Result<String> {
 }
 
 impl Listing<'_> {
+    /// The same for `-q`, which shows one field alone where no format is given.
+    pub(crate) fn render_quiet(
+        &self,
+        only: Option<&str>,
+        format: Option<&str>,
+        rows: &[Row],
+    ) -> anyhow::Result<String> {
+        match (only, format) {
+            (Some(field), None) => {
+                Ok(rows.iter().filter_map(|row| row[field].as_str()).map(|it| format!("{it}\n")).collect())
+            }
+            _ => self.render(format, rows),
+        }
+    }
+
     /// The whole text of a list.
     pub(crate) fn render(&self, format: Option<&str>, rows: &[Row]) -> anyhow::Result<String> {
         let default =
             || self.columns.iter().map(|name| format!("{{{{.{name}}}}}")).collect::<Vec<_>>().join("\t");
         let (template, table) = match format {
-            None | Some("" | "table") => (default(), true),
+            format if is_table(format) => (default(), true),
             Some("json") => ("{{json .}}".to_owned(), false),
-            Some(custom) => match custom.strip_prefix("table ") {
+            custom => match custom.unwrap_or_default().strip_prefix("table ") {
                 Some(rest) => (rest.trim_start().to_owned(), true),
-                None => (custom.to_owned(), false),
+                None => (custom.unwrap_or_default().to_owned(), false),
             },
         };
         let parsed = parse(&template)?;
@@ -122,17 +137,24 @@ impl Listing<'_> {
             text.push_str(&execute(&parsed, row.clone())?);
             text.push('\n');
         }
-        if !table {
-            return Ok(text);
-        }
-        // Go counts the padding in: 10 and 3
-        let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(7).padding(3);
-        writer.write_all(text.as_bytes())?;
-        let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("aligning columns: {error}"))?;
-        // the Go writer leaves no blanks behind the last column
-        let aligned = String::from_utf8(bytes)?;
-        Ok(aligned.lines().map(|line| format!("{}\n", line.trim_end_matches('\t'))).collect())
+        if table { align(&text) } else { Ok(text) }
     }
+}
+
+/// Whether a list is shown in its own columns.
+pub(crate) fn is_table(format: Option<&str>) -> bool {
+    matches!(format, None | Some("" | "table"))
+}
+
+/// Lines of cells between tabs, as docker's tables.
+pub(crate) fn align(text: &str) -> anyhow::Result<String> {
+    // Go counts the padding in: 10 and 3
+    let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(7).padding(3);
+    writer.write_all(text.as_bytes())?;
+    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("aligning columns: {error}"))?;
+    // the Go writer leaves no blanks behind the last column
+    let aligned = String::from_utf8(bytes)?;
+    Ok(aligned.lines().map(|line| format!("{}\n", line.trim_end_matches('\t'))).collect())
 }
 
 fn execute(template: &Template, row: Row) -> anyhow::Result<String> {

@@ -17,6 +17,7 @@ mod names;
 pub mod networks;
 mod runtimes;
 mod shared;
+mod sinks;
 pub mod steps;
 pub mod system;
 pub mod volumes;

@@ -24,6 +24,12 @@ use tokio::{
 
 /// A shim answers within milliseconds; one that says nothing for so long has been stopped (SIGSTOP), or the machine stands still.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What is asked of a running container is done within that, also by another runtime, or it is a failure.
+const LONG: Duration = Duration::from_secs(20);
+/// A start may have to wait for disks, and another runtime is given a minute for each of its steps.
+const LONGEST: Duration = Duration::from_secs(150);
+
+const GONE: &str = "it has gone";
 
 /// What a shim says by itself.
 #[derive(Debug)]
@@ -36,6 +42,35 @@ pub(crate) enum Notice {
     ExecExited(String, Exit),
     /// The shim has gone.
     Gone,
+}
+
+/// What a shim says, in its order. After [`Notice::Gone`] it is gone for whoever asks again.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    said: mpsc::UnboundedReceiver<Notice>,
+    gone: bool,
+}
+
+impl Notices {
+    pub(crate) fn new(said: mpsc::UnboundedReceiver<Notice>) -> Self {
+        Self { said, gone: false }
+    }
+
+    /// The notices of a shim that has gone.
+    pub(crate) fn over() -> Self {
+        Self { gone: true, ..Self::new(mpsc::unbounded_channel().1) }
+    }
+
+    /// The next. Who reads the shim never goes without [`Notice::Gone`], unless the daemon itself is ending: then tasks are dropped in any
+    /// order, and nothing of a container may be concluded from that.
+    pub(crate) async fn next(&mut self) -> Notice {
+        if self.gone {
+            return Notice::Gone;
+        }
+        let Some(notice) = self.said.recv().await else { return std::future::pending().await };
+        self.gone = matches!(notice, Notice::Gone);
+        notice
+    }
 }
 
 #[derive(Debug)]
@@ -73,7 +108,7 @@ impl Link {
         client: Client,
         dir: PathBuf,
         child: Option<Child>,
-    ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>)> {
+    ) -> io::Result<(Arc<Self>, Notices)> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe; Polled owns its descriptor and never lets go of it"
@@ -86,9 +121,20 @@ impl Link {
             open: Mutex::default(),
             child: Mutex::new(child),
         });
-        let (sender, notices) = mpsc::unbounded_channel();
+        let (sender, said) = mpsc::unbounded_channel();
         tokio::spawn(read(link.clone(), sender));
-        Ok((link, notices))
+        Ok((link, Notices::new(said)))
+    }
+
+    /// An error of this connection, which names the container.
+    fn trouble(&self, detail: &str) -> Refusal {
+        let id = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Refusal {
+            step: "talk to the shim of container".to_owned(),
+            object: id,
+            errno: 0,
+            detail: detail.to_owned(),
+        }
     }
 
     /// The shim's process, for who will reap it when it has gone; else the link does.
@@ -108,34 +154,33 @@ impl Link {
         {
             let mut open = self.lock();
             if open.gone {
-                return Err(gone());
+                return Err(self.trouble(GONE));
             }
             open.replies.insert(seq, sender);
         }
         if let Err(failure) = self.send(seq, request, fds).await {
             self.lock().replies.remove(&seq);
             return Err(Refusal {
-                step: "talk to the shim".to_owned(),
-                object: String::new(),
                 errno: failure.raw_os_error().unwrap_or(0),
-                detail: failure.to_string(),
+                ..self.trouble(&failure.to_string())
             });
         }
         let silence = match request {
             Request::Goodbye | Request::Signal { target: Target::Init, signal: 9 } => Silence::Kills,
-            Request::Signal { .. } => Silence::Fails,
-            _ => Silence::Lasts,
+            Request::Signal { .. } => Silence::Fails(PATIENCE),
+            Request::Create { .. } | Request::Go => Silence::Fails(LONGEST),
+            _ => Silence::Fails(LONG),
         };
         Ok(Asked { link: self, answer, silence })
     }
 
-    /// The first notice, which is `Hello`.
-    pub(crate) async fn hello(&self, notices: &mut mpsc::UnboundedReceiver<Notice>) -> Option<Notice> {
-        if let Ok(notice) = timeout(PATIENCE, notices.recv()).await {
-            return notice;
+    /// The first notice, which is `Hello`; none from a shim that cannot be woken.
+    pub(crate) async fn hello(&self, notices: &mut Notices) -> Option<Notice> {
+        if let Ok(notice) = timeout(PATIENCE, notices.next()).await {
+            return Some(notice);
         }
         self.prod(Signal::CONT).await;
-        notices.recv().await
+        timeout(PATIENCE, notices.next()).await.ok()
     }
 
     /// Signals the shim itself, which says nothing.
@@ -245,30 +290,36 @@ pub(crate) struct Asked<'a> {
     silence: Silence,
 }
 
-/// What becomes of a request whose shim does not answer even when woken: it waits for something itself (a runtime or a disk that hangs).
+/// What becomes of a request whose shim does not answer even when woken: it waits for something itself (a runtime or a disk that hangs), or
+/// somebody holds it where no signal helps.
 #[derive(Debug, Clone, Copy)]
 enum Silence {
     /// It was to end its container: it is killed, and the container dies with it.
     Kills,
-    Fails,
-    Lasts,
+    /// After so long.
+    Fails(Duration),
 }
 
 impl Asked<'_> {
     /// The pid for `Create`, `Go` and `Exec`, else 0. A shim that does not answer is woken first: somebody may have stopped it.
     pub(crate) async fn answer(mut self) -> Result<i32, Refusal> {
         if let Ok(answer) = timeout(PATIENCE, &mut self.answer).await {
-            return answer.unwrap_or_else(|_| Err(gone()));
+            return answer.unwrap_or_else(|_| Err(self.link.trouble(GONE)));
         }
         self.link.prod(Signal::CONT).await;
-        if !matches!(self.silence, Silence::Lasts) {
-            match (timeout(PATIENCE, &mut self.answer).await, self.silence) {
-                (Ok(answer), _) => return answer.unwrap_or_else(|_| Err(gone())),
-                (Err(_), Silence::Kills) => self.link.prod(Signal::KILL).await,
-                (Err(_), _) => return Err(trouble("the shim does not answer")),
+        let patience = match self.silence {
+            Silence::Kills => PATIENCE,
+            Silence::Fails(patience) => patience,
+        };
+        match (timeout(patience, &mut self.answer).await, self.silence) {
+            (Ok(answer), _) => return answer.unwrap_or_else(|_| Err(self.link.trouble(GONE))),
+            (Err(_), Silence::Kills) => self.link.prod(Signal::KILL).await,
+            (Err(_), Silence::Fails(_)) => {
+                let seconds = (PATIENCE + patience).as_secs();
+                return Err(self.link.trouble(&format!("it has not answered for {seconds} s")));
             }
         }
-        self.answer.await.unwrap_or_else(|_| Err(gone()))
+        self.answer.await.unwrap_or_else(|_| Err(self.link.trouble(GONE)))
     }
 }
 
@@ -278,19 +329,6 @@ pub(crate) struct Streams {
     pub(crate) stdin: bool,
     pub(crate) stdout: bool,
     pub(crate) stderr: bool,
-}
-
-fn gone() -> Refusal {
-    trouble("the shim has gone")
-}
-
-fn trouble(detail: &str) -> Refusal {
-    Refusal {
-        step: "talk to the shim".to_owned(),
-        object: String::new(),
-        errno: 0,
-        detail: detail.to_owned(),
-    }
 }
 
 /// Reads events until the shim has gone, then answers whatever is still open and reaps it.
@@ -328,5 +366,33 @@ async fn read(link: Arc<Link>, notices: mpsc::UnboundedSender<Notice>) {
         if let Err(failure) = reaped {
             tracing::warn!(%failure, "a shim was not reaped");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_is_dropped_is_no_shim_that_has_gone() {
+        let (sender, said) = mpsc::unbounded_channel();
+        let mut notices = Notices::new(said);
+        sender.send(Notice::Exited(Exit { code: 7, oom: false, at: 1 })).unwrap();
+        drop(sender);
+        assert!(matches!(notices.next().await, Notice::Exited(Exit { code: 7, .. })));
+        // as when the daemon ends: whoever waits here is dropped as well, and must not have taken the container for dead
+        timeout(Duration::from_millis(50), notices.next()).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_stays_gone() {
+        let (sender, said) = mpsc::unbounded_channel();
+        let mut notices = Notices::new(said);
+        sender.send(Notice::Gone).unwrap();
+        drop(sender);
+        for _ in 0..2 {
+            assert!(matches!(notices.next().await, Notice::Gone));
+        }
+        assert!(matches!(Notices::over().next().await, Notice::Gone));
     }
 }

@@ -1,18 +1,16 @@
 //! What every service stands on: the rooms below, the books in memory, the event stream.
 
 use crate::{
-    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, volumes,
+    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, sinks, volumes,
 };
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
 use serde::Serialize;
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
+use tokio::sync::{Semaphore, watch};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -27,11 +25,15 @@ pub(crate) struct Shared {
     pub(crate) networks: networks::Book,
     pub(crate) volumes: volumes::Uses,
     pub(crate) execs: exec::Book,
+    /// Wakes those who forward logs.
+    pub(crate) log_folders: sinks::Hub,
     /// Stable over restarts.
     pub(crate) id: String,
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
     pub(crate) cgroup2: bool,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
+    /// Containers whose start is prepared before it is asked for.
+    pub(crate) ahead: Arc<Semaphore>,
     /// Read by whatever tidies up behind an answer that was given already; a drain takes it for writing, and so waits for all of it.
     pub(crate) tidying: Arc<tokio::sync::RwLock<()>>,
     keep: std::sync::RwLock<Vec<LayerKeeper>>,
@@ -83,9 +85,11 @@ impl Shared {
                 networks: networks::Book::default(),
                 volumes: volumes::Uses::default(),
                 execs: exec::Book::default(),
+                log_folders: sinks::Hub::default(),
                 id,
                 cgroup2,
-                draining: AtomicBool::new(false),
+                draining: watch::Sender::new(false),
+                ahead: Arc::new(Semaphore::new(containers::task::AT_ONCE)),
                 tidying: Arc::default(),
                 keep: std::sync::RwLock::default(),
                 config,
@@ -106,7 +110,7 @@ impl Shared {
 
     /// Refuses commands that change something once the engine drains.
     pub(crate) fn admit(&self) -> Result<()> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.draining() {
             return Err(Error::new(Kind::Unavailable, "the engine is shutting down"));
         }
         Ok(())
@@ -114,12 +118,18 @@ impl Shared {
 
     /// Whether the engine is shutting down: then automatic restarts wait for the next daemon.
     pub(crate) fn draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
+    }
+
+    /// Until the engine shuts down.
+    pub(crate) async fn drains(&self) {
+        // The sender is here, so it cannot fail.
+        self.draining.subscribe().wait_for(|draining| *draining).await.ok();
     }
 
     /// See [`crate::Engine::drain`].
     pub(crate) async fn drain(self: &Arc<Self>) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
         drop(self.tidying.write().await);
         let shared = self.clone();
         let synced = blocking::run(move || {

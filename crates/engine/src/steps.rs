@@ -8,7 +8,7 @@ use crate::{
     Error, Kind, Result, blocking,
     containers::{self, Host, Output, Spec, limits, mounts, spec, task, user},
     error::io,
-    link::{Link, Notice, Streams},
+    link::{Link, Notice, Notices, Streams},
     names, networks,
     shared::Shared,
 };
@@ -173,6 +173,8 @@ fn prepare(shared: &Shared, step: &Step) -> Result<Made> {
             },
             netns_passed: step.network != StepNetwork::Host,
             make_cwd: true,
+            id: id.clone(),
+            keyring: true,
             ..Options::default()
         };
         let plan = dhow_runtime::plan(&oci, &options, &shared.host)?;
@@ -357,7 +359,7 @@ async fn execute(
 
 async fn conduct(
     link: &Link,
-    notices: &mut mpsc::UnboundedReceiver<Notice>,
+    notices: &mut Notices,
     made: &Made,
     output: mpsc::Sender<Output>,
 ) -> Result<i32> {
@@ -381,10 +383,10 @@ async fn conduct(
     let delivered = deliver(containers::duplex(near)?, output);
     let ended = async {
         loop {
-            match notices.recv().await {
-                Some(Notice::Exited(exit)) => return Ok(exit.code),
-                Some(Notice::Hello { .. } | Notice::ExecExited(..)) => {}
-                Some(Notice::Gone) | None => {
+            match notices.next().await {
+                Notice::Exited(exit) => return Ok(exit.code),
+                Notice::Hello { .. } | Notice::ExecExited(..) => {}
+                Notice::Gone => {
                     return Err(Error::new(Kind::Internal, "the shim of a build step was killed"));
                 }
             }

@@ -33,6 +33,9 @@ pub(crate) struct Record {
     pub(crate) cgroups: Vec<PathBuf>,
     /// Whether systemd made them.
     pub(crate) systemd: bool,
+    /// Whether it has a session keyring of its own, which further processes join.
+    #[serde(default)]
+    pub(crate) keyring: bool,
     pub(crate) poststart: Vec<Hook>,
     pub(crate) poststop: Vec<Hook>,
 }
@@ -151,7 +154,8 @@ impl Claim {
         if let Some(agent) = agent {
             write_new(&self.dir.join("agent"), agent)?;
         }
-        write_new(&self.dir.join("config.json"), config)?;
+        let copy = self.dir.join("config.json");
+        std::fs::write(&copy, config).map_err(|e| Failure::file("write", &copy, e))?;
         let text = serde_json::to_vec(&record)
             .map_err(|e| Failure::file("encode", &self.dir.join("state.json"), e))?;
         write_new(&self.dir.join("state.json"), &text)?;

@@ -190,3 +190,30 @@ fn in_pid_namespace<T>(
         .map_err(|e| Error::os("setns", "own pid namespace", e))?;
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    /// A process that has ended, as the reaper does that dies with its container; nobody has waited for it yet.
+    fn ended() -> (std::process::Child, OwnedFd) {
+        let mut child = std::process::Command::new("/proc/self/exe");
+        let child = child.arg("--list").stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None)).unwrap();
+        (child, pidfd)
+    }
+
+    #[test]
+    fn who_has_ended_says_nothing_any_more() {
+        let (ours, theirs) = wire::pair().unwrap();
+        let (mut child, pidfd) = ended();
+        // With our own copy of its end open there is no end of file: this waited for ever.
+        assert!(!says(ours.as_fd(), pidfd.as_fd()).unwrap());
+        // Its last word counts all the same.
+        wire::send(theirs.as_fd(), &wire::Record::ready(), None).unwrap();
+        assert!(says(ours.as_fd(), pidfd.as_fd()).unwrap());
+        child.wait().unwrap();
+    }
+}

@@ -2,11 +2,12 @@
 
 use crate::Error;
 use crate::cgroup::lack::Lack;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CapabilitySet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mounted v1 hierarchy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,8 +38,18 @@ pub struct Host {
     pub(crate) hard_limits: Vec<(u32, u64)>,
 }
 
-fn read(path: &str) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))
+/// Reads a file of the kernel, whose size is not known before: at once, where [`fs::read_to_string`] would ask in growing pieces.
+pub(crate) fn read(path: &Path) -> rustix::io::Result<String> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::with_capacity(16 << 10);
+    while rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text))? > 0 {
+        text.reserve(4096);
+    }
+    String::from_utf8(text).map_err(|_| Errno::ILSEQ)
+}
+
+fn must_read(path: &str) -> Result<String, Error> {
+    read(Path::new(path)).map_err(|e| Error::os("read", path, e))
 }
 
 /// Undoes the kernel's `\040` in mountinfo.
@@ -141,7 +152,7 @@ impl Host {
     /// # Errors
     /// If /proc or the cgroup mounts cannot be read.
     pub fn observe() -> Result<Self, Error> {
-        let (hierarchies, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        let (hierarchies, unified) = cgroup_mounts(&must_read("/proc/self/mountinfo")?);
         Self::with_cgroups(hierarchies, unified)
     }
 
@@ -150,7 +161,7 @@ impl Host {
     /// # Errors
     /// If there is no v2 hierarchy, or as [`Host::observe`].
     pub fn observe_unified() -> Result<Self, Error> {
-        let (_, unified) = cgroup_mounts(&read("/proc/self/mountinfo")?);
+        let (_, unified) = cgroup_mounts(&must_read("/proc/self/mountinfo")?);
         Self::with_cgroups(Vec::new(), unified)
     }
 
@@ -164,7 +175,7 @@ impl Host {
         let controllers = match &unified {
             Some(mount) => {
                 let path = mount.join("cgroup.controllers");
-                fs::read_to_string(&path).map_err(|e| Error::io("read", path.display(), &e))?
+                read(&path).map_err(|e| Error::os("read", path.display(), e))?
             }
             None => String::new(),
         };
@@ -172,7 +183,7 @@ impl Host {
         if hierarchies.is_empty() && unified.is_none() {
             return Err(Error::invalid("/proc/self/mountinfo", "no cgroup hierarchy is mounted"));
         }
-        let status = read("/proc/self/status")?;
+        let status = must_read("/proc/self/status")?;
         let bounding = status
             .lines()
             .find_map(|line| line.strip_prefix("CapBnd:"))
@@ -185,9 +196,9 @@ impl Host {
             lacks: Vec::new(),
             systemd: false,
             bounding,
-            kernel: kernel(&read("/proc/sys/kernel/osrelease")?),
-            apparmor: fs::read_to_string("/sys/module/apparmor/parameters/enabled")
-                .is_ok_and(|t| t.starts_with('Y')),
+            kernel: kernel(&rustix::system::uname().release().to_string_lossy()),
+            apparmor: read(Path::new("/sys/module/apparmor/parameters/enabled"))
+                .is_ok_and(|text| text.starts_with('Y')),
             // selinuxfs is mounted where SELinux is on.
             selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
             hard_limits: RESOURCES

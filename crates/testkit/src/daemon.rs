@@ -214,6 +214,13 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
+    /// Asks the daemon to end, as a service manager does; its containers run on.
+    pub fn terminate(&mut self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(asked.success(), "dhowd has gone by itself:\n{}", self.log());
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again on the same folder.
     pub fn restart(&mut self) {
         self.child = spawn(&self.folder, &self.instance, &self.flags);
@@ -247,9 +254,7 @@ impl Daemon {
     }
 
     fn end(&mut self) {
-        let ended = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(ended.success(), "dhowd has gone by itself:\n{}", self.log());
-        self.child.wait().unwrap();
+        self.terminate();
         if std::mem::take(&mut self.mounted) {
             let unmounted = Command::new("umount").arg(self.folder.join("data")).status().unwrap();
             assert!(unmounted.success(), "the data root is still in use");

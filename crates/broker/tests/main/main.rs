@@ -9,6 +9,7 @@ mod idle;
 mod java;
 mod kcat;
 mod power;
+mod quiet;
 mod served;
 mod support;
 mod tools;

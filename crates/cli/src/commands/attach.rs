@@ -50,17 +50,34 @@ pub(crate) async fn wait(
     id: &str,
     condition: &str,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<u8>> + use<>> {
-    let response = client
-        .post_response(&format!("/containers/{}/wait?condition={condition}", escape(id)), None, &[])
-        .await?;
-    Ok(async move {
-        let mut lines = crate::client::Lines::new(response);
-        let answer = lines.next().await?.context("the engine's connection ended before the container did")?;
-        if let Some(message) = answer["Error"]["Message"].as_str().filter(|message| !message.is_empty()) {
-            bail!("{message}");
-        }
-        exit_code(&answer["StatusCode"])
-    })
+    let path = format!("/containers/{}/wait?condition={condition}", escape(id));
+    Ok(exit(client.post_response(&path, None, &[]).await?))
+}
+
+/// The same, and starts the container then; an error is the start's. `dhowd` does both for one request.
+pub(crate) async fn wait_and_start(
+    client: &Client,
+    id: &str,
+    condition: &str,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<u8>> + use<>> {
+    let id = escape(id);
+    let start = if client.is_ours() { "&start=1" } else { "" };
+    let path = format!("/containers/{id}/wait?condition={condition}{start}");
+    let waiting = exit(client.post_response(&path, None, &[]).await?);
+    if start.is_empty() {
+        client.post(&format!("/containers/{id}/start"), None).await?;
+    }
+    Ok(waiting)
+}
+
+/// What the answer to a wait says in the end.
+async fn exit(response: http::Response<hyper::body::Incoming>) -> anyhow::Result<u8> {
+    let mut lines = crate::client::Lines::new(response);
+    let answer = lines.next().await?.context("the engine's connection ended before the container did")?;
+    if let Some(message) = answer["Error"]["Message"].as_str().filter(|message| !message.is_empty()) {
+        bail!("{message}");
+    }
+    exit_code(&answer["StatusCode"])
 }
 
 /// An exit code as the shell sees it.
@@ -118,8 +135,7 @@ impl Start {
             pairs.push(("stdin", "1".to_owned()));
         }
         let stream = client.hijack(&format!("/containers/{id}/attach{}", query(&pairs)), None).await?;
-        let waiting = wait(client, &id, "next-exit").await?;
-        client.post(&format!("/containers/{id}/start"), None).await?;
+        let waiting = wait_and_start(client, &id, "next-exit").await?;
         follow(client, &id, stream, Wanted { tty, stdin, keys }, true, waiting).await
     }
 }

@@ -3,7 +3,7 @@
 use super::{print, units};
 use crate::{
     client::{Client, query},
-    format::{Listing, Row, row},
+    format::{self, Listing, Row},
     values,
 };
 use serde_json::Value;
@@ -38,22 +38,70 @@ pub(crate) struct Ps {
     size: bool,
 }
 
-const HEADERS: &[(&str, &str)] = &[
-    ("ID", "CONTAINER ID"),
-    ("Image", "IMAGE"),
-    ("Command", "COMMAND"),
-    ("CreatedAt", "CREATED AT"),
-    ("RunningFor", "CREATED"),
-    ("Status", "STATUS"),
-    ("State", "STATE"),
-    ("Ports", "PORTS"),
-    ("Names", "NAMES"),
-    ("Size", "SIZE"),
-    ("Labels", "LABELS"),
-    ("Mounts", "MOUNTS"),
-    ("LocalVolumes", "LOCAL VOLUMES"),
-    ("Networks", "NETWORKS"),
+/// A field of the list: its name in templates, its header, what it shows of a container.
+type Field = (&'static str, &'static str, fn(&Ps, &Value) -> String);
+
+const FIELDS: &[Field] = &[
+    ("ID", "CONTAINER ID", |ps, it| {
+        let id = text(it, "Id");
+        if ps.no_trunc { id.to_owned() } else { id.chars().take(12).collect() }
+    }),
+    ("Image", "IMAGE", |ps, it| {
+        let image = text(it, "Image");
+        match image.strip_prefix("sha256:") {
+            Some(hex) if !ps.no_trunc => hex.chars().take(12).collect(),
+            _ => image.to_owned(),
+        }
+    }),
+    ("Command", "COMMAND", |ps, it| {
+        let command = text(it, "Command");
+        if ps.no_trunc { format!("\"{command}\"") } else { format!("\"{}\"", ellipsis(command, 20)) }
+    }),
+    ("CreatedAt", "CREATED AT", |_, it| units::created_at(created(it))),
+    ("RunningFor", "CREATED", |_, it| units::ago(created(it))),
+    ("Status", "STATUS", |_, it| text(it, "Status").to_owned()),
+    ("State", "STATE", |_, it| text(it, "State").to_owned()),
+    ("Ports", "PORTS", |_, it| ports(&it["Ports"])),
+    ("Names", "NAMES", |_, it| {
+        let names = items(&it["Names"]).filter_map(Value::as_str);
+        names.map(|name| name.trim_start_matches('/')).collect::<Vec<_>>().join(",")
+    }),
+    ("Size", "SIZE", |_, it| {
+        let writable = units::size3(units::bytes(&it["SizeRw"]));
+        match it["SizeRootFs"].as_f64() {
+            Some(all) if all > 0.0 => format!("{writable} (virtual {})", units::size3(all)),
+            _ => writable,
+        }
+    }),
+    ("Labels", "LABELS", |_, it| {
+        let labels = it["Labels"].as_object().into_iter().flatten();
+        let shown = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+        shown.collect::<Vec<_>>().join(",")
+    }),
+    ("Mounts", "MOUNTS", |_, it| {
+        let names = items(&it["Mounts"]).filter_map(|mount| mount["Name"].as_str());
+        names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(",")
+    }),
+    ("LocalVolumes", "LOCAL VOLUMES", |_, it| {
+        items(&it["Mounts"]).filter(|mount| mount["Driver"] == "local").count().to_string()
+    }),
+    ("Networks", "NETWORKS", |_, it| {
+        let networks = it["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+        networks.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+    }),
 ];
+
+fn text<'a>(container: &'a Value, key: &str) -> &'a str {
+    container[key].as_str().unwrap_or_default()
+}
+
+fn created(container: &Value) -> i64 {
+    container["Created"].as_i64().unwrap_or(0)
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
 
 impl Ps {
     pub(crate) async fn run(&self, client: &Client) -> anyhow::Result<u8> {
@@ -72,97 +120,42 @@ impl Ps {
             pairs.push(("filters", filters));
         }
         let list = client.get(&format!("/containers/json{}", query(&pairs))).await?;
-        let rows: Vec<Row> =
-            list.as_array().into_iter().flatten().map(|container| self.row(container)).collect();
-        if self.quiet && self.format.is_none() {
-            let ids: String =
-                rows.iter().filter_map(|row| row["ID"].as_str()).map(|id| format!("{id}\n")).collect();
-            print(&ids)?;
-            return Ok(0);
-        }
+        print(&self.render(&list)?)?;
+        Ok(0)
+    }
+
+    fn render(&self, list: &Value) -> anyhow::Result<String> {
         let mut columns = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
         if self.size {
             columns.push("Size");
         }
-        print(&Listing { headers: HEADERS, columns: &columns }.render(self.format.as_deref(), &rows)?)?;
-        Ok(0)
+        let is_table = format::is_table(self.format.as_deref());
+        if is_table && self.quiet {
+            return Ok(items(list).map(|it| self.line(it, &["ID"])).collect());
+        }
+        if is_table {
+            let header: Vec<_> = pick(&columns).map(|(_, header, _)| *header).collect();
+            let lines: String = items(list).map(|it| self.line(it, &columns)).collect();
+            return format::align(&format!("{}\n{lines}", header.join("\t")));
+        }
+        let rows: Vec<Row> = items(list)
+            .map(|it| {
+                FIELDS.iter().map(|(name, _, show)| ((*name).to_owned(), show(self, it).into())).collect()
+            })
+            .collect();
+        let headers: Vec<_> = FIELDS.iter().map(|(name, header, _)| (*name, *header)).collect();
+        Listing { headers: &headers, columns: &columns }.render(self.format.as_deref(), &rows)
     }
 
-    fn row(&self, container: &Value) -> Row {
-        let text = |key: &str| container[key].as_str().unwrap_or_default().to_owned();
-        let list = |key: &str, field: &str| -> String {
-            let items = container[key].as_array().into_iter().flatten();
-            items
-                .filter_map(|item| item[field].as_str())
-                .filter(|name| !name.is_empty())
-                .collect::<Vec<_>>()
-                .join(",")
-        };
-        let shorten = |text: String, limit: usize| if self.no_trunc { text } else { ellipsis(&text, limit) };
-        let names: Vec<&str> = container["Names"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(|name| name.trim_start_matches('/'))
-            .collect();
-        let id = text("Id");
-        let created = container["Created"].as_i64().unwrap_or(0);
-        let image = text("Image");
-        let image = match image.strip_prefix("sha256:") {
-            Some(hex) if !self.no_trunc => hex.chars().take(12).collect(),
-            _ => image,
-        };
-        let networks = container["NetworkSettings"]["Networks"].as_object();
-        let labels = container["Labels"].as_object();
-        let writable = units::bytes(&container["SizeRw"]);
-        row([
-            ("ID", if self.no_trunc { id } else { id.chars().take(12).collect() }),
-            ("Image", image),
-            ("Command", format!("\"{}\"", shorten(text("Command"), 20))),
-            ("CreatedAt", units::created_at(created)),
-            ("RunningFor", units::ago(created)),
-            ("Status", text("Status")),
-            ("State", text("State")),
-            ("Ports", ports(&container["Ports"])),
-            ("Names", names.join(",")),
-            (
-                "Size",
-                match container["SizeRootFs"].as_f64() {
-                    Some(all) if all > 0.0 => {
-                        format!("{} (virtual {})", units::size3(writable), units::size3(all))
-                    }
-                    _ => units::size3(writable),
-                },
-            ),
-            (
-                "Labels",
-                labels
-                    .map(|labels| {
-                        labels
-                            .iter()
-                            .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
-                            .collect::<Vec<_>>()
-                            .join(",")
-                    })
-                    .unwrap_or_default(),
-            ),
-            ("Mounts", list("Mounts", "Name")),
-            (
-                "LocalVolumes",
-                container["Mounts"]
-                    .as_array()
-                    .map_or(0, |mounts| mounts.iter().filter(|m| m["Driver"] == "local").count())
-                    .to_string(),
-            ),
-            (
-                "Networks",
-                networks
-                    .map(|networks| networks.keys().cloned().collect::<Vec<_>>().join(","))
-                    .unwrap_or_default(),
-            ),
-        ])
+    /// Only what is shown is made: a list may have thousands of lines.
+    fn line(&self, container: &Value, columns: &[&str]) -> String {
+        let cells: Vec<_> = pick(columns).map(|(.., show)| show(self, container)).collect();
+        cells.join("\t") + "\n"
     }
+}
+
+fn pick(columns: &[&str]) -> impl Iterator<Item = &'static Field> {
+    columns.iter().filter_map(|column| FIELDS.iter().find(|(name, ..)| name == column))
 }
 
 /// At most `limit` characters, the last one `…`.

@@ -145,14 +145,16 @@ impl Run {
             None
         };
         let condition = if flags.rm { "removed" } else { "next-exit" };
-        let waiting = attach::wait(client, &id, condition).await.map_err(refused)?;
-        if let Err(error) = client.post(&format!("/containers/{id}/start"), None).await {
-            if flags.rm {
-                // the engine may have removed it already
-                drop(client.delete(&format!("/containers/{id}?force=1&v=1")).await);
+        let waiting = match attach::wait_and_start(client, &id, condition).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                if flags.rm {
+                    // the engine may have removed it already
+                    drop(client.delete(&format!("/containers/{id}?force=1&v=1")).await);
+                }
+                return Err(start_failure(error));
             }
-            return Err(start_failure(error));
-        }
+        };
         let size = (flags.tty && crate::terminal::stdout_is_terminal())
             .then(|| streams::follow_size(client, format!("/containers/{id}/resize")));
         let proxy = (self.sig_proxy && !flags.tty).then(|| attach::proxy_signals(client, &id));

@@ -471,6 +471,72 @@ fn root_late_probes_leave_no_process() {
     daemon.finish();
 }
 
+/// A cgroup that holds processes where no signal reaches them.
+struct Freezer(std::path::PathBuf);
+
+impl Freezer {
+    fn of(pid: &str) -> Self {
+        let v2 = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+        let root = if v2 { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/freezer" };
+        let folder = std::path::Path::new(root).join(format!("dhow-test-frozen-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("cgroup.procs"), pid).unwrap();
+        let freezer = Self(folder);
+        freezer.say(["1", "FROZEN"]);
+        freezer
+    }
+
+    /// Words of v2 and v1.
+    fn say(&self, [unified, state]: [&str; 2]) {
+        let file = self.0.join("freezer.state");
+        let v1 = file.exists();
+        let file = if v1 { file } else { self.0.join("cgroup.freeze") };
+        fs::write(file, if v1 { state } else { unified }).unwrap();
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.say(["0", "THAWED"]);
+        let above = self.0.parent().unwrap().join("cgroup.procs");
+        for pid in fs::read_to_string(self.0.join("cgroup.procs")).unwrap().lines() {
+            // it may be ending
+            drop(fs::write(&above, pid));
+        }
+        fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+/// A shim that cannot be woken (its machine's administrator froze it, its disk hangs): what is asked of its container fails within a bound and
+/// names it, and all others go on.
+#[test]
+fn root_a_shim_that_cannot_be_woken_is_told_of() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let id = daemon.dhow(&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"]).ok().to_owned();
+    let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "xx"]).ok().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    let freezer = Freezer::of(&shim);
+    let began = Instant::now();
+    let ran = daemon.dhow(&["exec", "xx", "true"]);
+    assert!(ran.code != 0 && ran.out.contains(&id) && ran.out.contains("has not answered"), "{ran:?}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "on"]).ok(), "on");
+    // nor is it an obstacle to the next daemon, which takes nobody for dead
+    daemon.kill();
+    daemon.restart();
+    assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "on"]).ok(), "on");
+    let state = ["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "xx"];
+    assert_eq!(daemon.dhow(&state).ok(), format!("running {pid}"));
+    drop(freezer);
+    assert_eq!(daemon.dhow(&["exec", "xx", "echo", "back"]).ok(), "back");
+    daemon.dhow(&["rm", "-f", "xx"]).ok();
+    daemon.finish();
+}
+
 /// Somebody has stopped a shim (SIGSTOP): it is woken when it is needed, and what was asked for happens.
 #[test]
 fn root_a_stopped_shim_is_woken() {

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 #[track_caller]
 pub(super) fn eventually(daemon: &Daemon, args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
     let began = Instant::now();
+    // an emulated processor takes its time
+    let patience = if std::env::var_os("DHOW_EMULATED").is_some() { 120 } else { 20 };
     loop {
         let ran = daemon.dhow(args);
         if wanted(ran.out.trim_end()) {
             return ran.out.trim_end().to_owned();
         }
         assert!(
-            began.elapsed() < Duration::from_secs(20),
+            began.elapsed() < Duration::from_secs(patience),
             "{}\nstays {:?} {:?}",
             ran.command,
             ran.out,
@@ -21,6 +23,46 @@ pub(super) fn eventually(daemon: &Daemon, args: &[&str], wanted: impl Fn(&str) -
         );
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A start is prepared when a container is created. Who never starts it, removes it, or loses the daemon meanwhile, finds nothing left.
+#[test]
+fn root_what_was_prepared_for_a_start_goes_when_none_comes() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let shims = |daemon: &Daemon| {
+        let folder = daemon.folder().join("run/shims");
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    let none_soon = |daemon: &Daemon, when: &str| {
+        let began = Instant::now();
+        while !shims(daemon).is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{when}: {:?}", shims(daemon));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let id = daemon.dhow(&["create", "--name", "late", "busybox", "true"]).ok().to_owned();
+    let began = Instant::now();
+    while shims(&daemon).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "nothing was prepared");
+    }
+    assert_eq!(shims(&daemon), [id.as_str()]);
+    none_soon(&daemon, "the time is over");
+    assert_eq!(daemon.dhow(&["start", "-a", "late"]).code, 0, "and it starts all the same");
+
+    daemon.dhow(&["create", "--name", "gone", "busybox", "true"]).ok();
+    daemon.dhow(&["rm", "gone"]).ok();
+    none_soon(&daemon, "it was removed");
+
+    daemon.dhow(&["create", "--name", "orphan", "busybox", "true"]).ok();
+    daemon.kill();
+    daemon.restart();
+    none_soon(&daemon, "the daemon was killed");
+    assert_eq!(daemon.dhow(&["start", "-a", "orphan"]).code, 0);
+    daemon.dhow(&["create", "busybox", "true"]).ok();
+    daemon.finish();
 }
 
 #[test]

@@ -10,13 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Two programs that many machines have.
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
+/// Two programs that many machines have, and ours with their command line.
+const RUNTIMES: [&str; 3] = ["runc", "crun", "dhow-runtime"];
 
 /// A daemon whose default is that runtime; `None` where there is no root.
 fn with_default(runtime: &str) -> Option<Daemon> {
     if !is_root() {
         return None;
+    }
+    if runtime == "dhow-runtime" {
+        let added = format!("{runtime}={}", dhow_testkit::program(runtime).display());
+        return Some(Daemon::start_with(&["--add-runtime", &added, "--default-runtime", runtime]));
     }
     let hybrid = fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers");
     if runtime != "crun" || hybrid.is_ok_and(|controllers| controllers.trim().is_empty()) {
@@ -173,6 +177,29 @@ fn root_other_runtimes_outlive_the_daemon() {
         until(|| !fs::exists(format!("/proc/{pid}")).unwrap());
         daemon.finish();
     }
+}
+
+/// A runtime that hangs at one verb costs that request, within a bound, and says whose container it was for.
+#[test]
+fn root_another_runtime_that_hangs_is_given_up() {
+    if !is_root() {
+        return;
+    }
+    const WRAPPER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/hangs");
+    let script = "#!/bin/sh\ncase \" $* \" in *\" exec \"*) exec sleep 1000;; esac\nexec runc \"$@\"\n";
+    fs::write(WRAPPER, script).unwrap();
+    fs::set_permissions(WRAPPER, fs::Permissions::from_mode(0o755)).unwrap();
+    let added = format!("hangs={WRAPPER}");
+    let daemon = Daemon::start_with(&["--add-runtime", &added, "--default-runtime", "hangs"]);
+    let id = daemon.dhow(&["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).ok().to_owned();
+    let began = Instant::now();
+    let ran = daemon.dhow(&["exec", "cc", "true"]);
+    assert!(ran.code != 0 && ran.out.contains(&id) && ran.out.contains("after 10 s"), "{ran:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    daemon.dhow(&["kill", "cc"]).ok();
+    daemon.dhow(&["rm", "-f", "cc"]).ok();
+    nothing_of(&daemon, &id);
+    daemon.finish();
 }
 
 fn until(done: impl Fn() -> bool) {

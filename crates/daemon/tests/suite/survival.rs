@@ -47,6 +47,61 @@ fn root_containers_outlive_the_daemon() {
     daemon.finish();
 }
 
+/// The disk takes two seconds to sync, and what is put meanwhile is in the daemon's memory only: nobody else may have forgotten the exit code yet.
+#[test]
+fn root_an_exit_code_outlives_a_daemon_whose_disk_is_slow() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let end = "sleep 0.5; exit 42";
+    daemon.dhow(&["create", "--name", "ends", "--network", "none", "busybox", "sh", "-c", end]).ok();
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=2000000"])
+        .args(["-p", &daemon.pid().to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    daemon.dhow(&["start", "ends"]).ok();
+    eventually(&daemon, &["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "ends"], |out| {
+        out == "exited 42"
+    });
+    // what would be tidied up is
+    std::thread::sleep(Duration::from_millis(300));
+    daemon.kill();
+    strace.wait().unwrap();
+    daemon.restart();
+    let state = daemon.dhow(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "ends"]);
+    assert_eq!(state.ok(), "exited 42");
+    daemon.finish();
+}
+
+/// An ordinary end, with many tasks that end at the same time: none takes another's end for its container's.
+#[test]
+fn root_containers_run_on_when_the_daemon_is_asked_to_end() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let names: Vec<String> = (0..20).map(|n| format!("c{n}")).collect();
+    for name in &names {
+        daemon.dhow(&["run", "-d", "--network", "none", "--name", name, "busybox", "sleep", "1000"]).ok();
+    }
+    let pids = |daemon: &Daemon| {
+        let mut words = vec!["inspect", "-f", "{{.State.Pid}}"];
+        words.extend(names.iter().map(String::as_str));
+        daemon.dhow(&words).ok().to_owned()
+    };
+    let before = pids(&daemon);
+    for _ in 0..rounds(5) {
+        daemon.terminate();
+        daemon.restart();
+        assert_eq!(pids(&daemon), before);
+    }
+    daemon.finish();
+}
+
 #[test]
 fn root_kill_at_random_moments_loses_nothing() {
     if !is_root() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Result, blocking,
-    link::{Link, Notice},
+    link::{Link, Notice, Notices},
     shared::Shared,
 };
 use dhow_shim::{Client, Exit};
@@ -52,10 +52,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     if let Err(failure) = blocking::run(move || below.net.forget_stale().map_err(Into::into)).await {
         tracing::error!(%failure, "ports of containers that have ended are still published");
     }
-    for (keeper, state, mailbox) in revived {
+    for (mut keeper, state, mailbox) in revived {
+        keeper.forward_log().await;
         let state = boot(&keeper, state);
         tokio::spawn(async move {
-            let mut keeper = keeper;
             if matches!(state, State::Idle(_))
                 && keeper.record.spec.host.auto_remove
                 && keeper.standing.started.0 != 0
@@ -71,7 +71,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-type Shim = (Arc<Link>, mpsc::UnboundedReceiver<Notice>);
+type Shim = (Arc<Link>, Notices);
 type Revived = (Keeper, State, mpsc::Receiver<task::Command>);
 
 fn admit(
@@ -93,8 +93,10 @@ fn admit(
         health: None,
         queue: Vec::new(),
         dir,
+        ahead: None,
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     Ok((keeper, mailbox))
 }
@@ -106,13 +108,12 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     if !up {
         // its end was known, but the last daemon went before it had cleaned up
         if dir.exists() {
-            dismiss_at(dir).await;
+            let shim = connect(&dir);
+            tidy(&keeper, shim).await;
         }
         return (keeper, State::Idle(task::Idle), mailbox);
     }
-    if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
-    {
+    if let Some((link, mut notices)) = connect(&dir) {
         match link.hello(&mut notices).await {
             Some(Notice::Hello { pid: Some(pid), running: true, exit: None, execs }) => {
                 let state = match observe(&keeper, pid).await {
@@ -134,6 +135,18 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
                 let state = never_started(&mut keeper, link, notices).await;
                 return (keeper, state, mailbox);
             }
+            // It lives and cannot be woken: what the last daemon knew of it goes on, and its word comes when it can.
+            None if keeper.standing.pid > 0 => {
+                let pid = keeper.standing.pid;
+                if let Ok(seen) = observe(&keeper, pid).await {
+                    tracing::warn!(
+                        id = keeper.record.id,
+                        "a container is adopted whose shim does not answer"
+                    );
+                    let state = adopt(&mut keeper, (link, notices), pid, Vec::new(), seen);
+                    return (keeper, state, mailbox);
+                }
+            }
             _ => {}
         }
     }
@@ -152,22 +165,25 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     (keeper, state, mailbox)
 }
 
+/// The shim that lives in a folder.
+fn connect(dir: &std::path::Path) -> Option<Shim> {
+    let client = Client::connect(dir);
+    let linked = client.and_then(|client| Link::new(client, dir.to_owned(), None));
+    linked.inspect_err(|failure| tracing::debug!(dir = %dir.display(), %failure, "no shim answers")).ok()
+}
+
 /// How a container ended that ran a moment ago: mostly it was just ending by itself, and its code is its own.
-async fn last_words(
-    link: &Link,
-    notices: &mut mpsc::UnboundedReceiver<Notice>,
-    dir: &std::path::Path,
-) -> Exit {
+async fn last_words(link: &Link, notices: &mut Notices, dir: &std::path::Path) -> Exit {
     if let Err(refusal) = link.signal(dhow_shim::Target::Init, 9).await {
         tracing::debug!(?refusal, "it has ended");
     }
     loop {
-        match notices.recv().await {
-            Some(Notice::Exited(exit)) => return exit,
-            Some(Notice::Gone) | None => {
+        match notices.next().await {
+            Notice::Exited(exit) => return exit,
+            Notice::Gone => {
                 return dhow_shim::read_exit(dir).unwrap_or(Exit { code: 137, oom: false, at: 0 });
             }
-            Some(_) => {}
+            Notice::Hello { .. } | Notice::ExecExited(..) => {}
         }
     }
 }
@@ -234,21 +250,44 @@ fn adopt(keeper: &mut Keeper, shim: Shim, pid: i32, execs: Vec<(String, i32)>, s
     task::adopted(keeper, live, notices, stopped)
 }
 
-/// It has ended while no daemon looked: told now, with its true code where there is one.
+/// It has ended while no daemon looked: told now, with its true code where there is one. The folder of its shim, which has that code, goes
+/// when the journal has it.
 async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
+    let (shared, id) = (keeper.shared.clone(), keeper.record.id.clone());
+    let standing = &mut keeper.standing;
+    let endpoints: Vec<_> = std::mem::take(&mut standing.endpoints).into_values().collect();
+    let ports = std::mem::take(&mut standing.ports);
+    standing.pid = 0;
+    standing.starting = false;
+    standing.exit_code = exit.code;
+    standing.oom_killed = exit.oom;
+    standing.finished = if exit.at > 0 { crate::events::Time(exit.at) } else { crate::events::Time::now() };
+    keeper.note_status(Status::Exited).written().await;
+    keeper.event("die", [("exitCode", &exit.code.to_string())]);
+    let released = blocking::run(move || {
+        if !endpoints.is_empty()
+            && let Err(failures) = shared.net.release(&id, &endpoints, &ports)
+        {
+            let failure = crate::error::net_errors(failures);
+            tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
+        }
+        Ok(())
+    });
+    if let Err(failure) = released.await {
+        tracing::warn!(%failure, "the network of an ended container was not released");
+    }
+    tidy(keeper, shim).await;
+    State::Idle(task::Idle)
+}
+
+/// What is left of a run whose end is in the journal: its shim, its cgroups, its shim's folder, which goes last.
+async fn tidy(keeper: &Keeper, shim: Option<Shim>) {
     let (shared, standing, id) = (keeper.shared.clone(), keeper.standing.clone(), keeper.record.id.clone());
     let dir = shared.shim_dir(&id);
     if let Some((link, mut notices)) = shim {
         task::dismiss(&link, &mut notices, dir.clone()).await;
     }
     let swept = blocking::run(move || {
-        let endpoints: Vec<_> = standing.endpoints.values().cloned().collect();
-        if !endpoints.is_empty()
-            && let Err(failures) = shared.net.release(&id, &endpoints, &standing.ports)
-        {
-            let failure = crate::error::net_errors(failures);
-            tracing::warn!(id, %failure, "the network of an ended container was not wholly released");
-        }
         let beside = shared.host.beside(&standing.cgroups).filter(|_| standing.outside);
         let cgroups: Vec<_> = standing.cgroups.into_iter().chain(beside).collect();
         if let Err(failures) = dhow_runtime::remove_cgroups(&cgroups) {
@@ -261,24 +300,9 @@ async fn bury(keeper: &mut Keeper, exit: Exit, shim: Option<Shim>) -> State {
     if let Err(failure) = swept.await {
         tracing::warn!(%failure, "the folder of a shim is still there");
     }
-    let standing = &mut keeper.standing;
-    standing.pid = 0;
-    standing.starting = false;
-    standing.endpoints.clear();
-    standing.ports.clear();
-    standing.exit_code = exit.code;
-    standing.oom_killed = exit.oom;
-    standing.finished = if exit.at > 0 { crate::events::Time(exit.at) } else { crate::events::Time::now() };
-    keeper.set_status(Status::Exited);
-    keeper.event("die", [("exitCode", &exit.code.to_string())]);
-    State::Idle(task::Idle)
 }
 
-async fn never_started(
-    keeper: &mut Keeper,
-    link: Arc<Link>,
-    mut notices: mpsc::UnboundedReceiver<Notice>,
-) -> State {
+async fn never_started(keeper: &mut Keeper, link: Arc<Link>, mut notices: Notices) -> State {
     task::dismiss(&link, &mut notices, keeper.shared.shim_dir(&keeper.record.id)).await;
     keeper.standing.starting = false;
     keeper.standing.pid = 0;
@@ -340,9 +364,7 @@ async fn sweep(shared: &Arc<Shared>, known: &HashSet<String>) {
 
 /// Ends whatever shim lives in a folder, and removes the folder.
 async fn dismiss_at(dir: std::path::PathBuf) {
-    if let Ok(client) = Client::connect(&dir)
-        && let Ok((link, mut notices)) = Link::new(client, dir.clone(), None)
-    {
+    if let Some((link, mut notices)) = connect(&dir) {
         task::dismiss(&link, &mut notices, dir).await;
     } else if let Err(failure) = blocking::run(move || remove_dir(&dir)).await {
         tracing::warn!(%failure, "the folder of a shim is still there");

@@ -399,8 +399,10 @@ fn admit(shared: &Arc<Shared>, record: Record) -> Result<()> {
         health: None,
         queue: Vec::new(),
         dir,
+        ahead: task::Ahead::begin(shared, &record),
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     keeper.save_state();
     shared.volumes.note(&record);

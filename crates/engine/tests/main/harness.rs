@@ -34,6 +34,10 @@ fn built() -> PathBuf {
 fn shim() -> PathBuf {
     static BUILD: Once = Once::new();
     BUILD.call_once(|| {
+        // in a machine that was given the tests and what they need, there is no cargo
+        if !Path::new(env!("CARGO")).exists() {
+            return;
+        }
         let mut command = std::process::Command::new(env!("CARGO"));
         command.args(["build", "-q", "-p", "dhow-shim", "--target", "x86_64-unknown-linux-musl"]);
         assert!(command.status().unwrap().success(), "the shim does not build");

@@ -63,9 +63,9 @@ impl Drop for Containerd {
         let pid = rustix::process::Pid::from_child(&self.daemon);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.daemon.wait().unwrap();
-        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            // Its namespace is the containers' parent; where it was never made there is nothing to remove.
-            drop(std::fs::remove_dir(hierarchy.path().join(&self.bench.mark)));
+        for folder in crate::fixture::cgroups(&self.bench.mark) {
+            // Its namespace is the containers' parent.
+            drop(std::fs::remove_dir(folder));
         }
     }
 }

@@ -144,6 +144,14 @@ pub(crate) fn with_descriptor_3(bench: &Bench, file: &Path, words: &[&str], prel
     line.current_dir(bench.bundle()).arg0("sh").output().unwrap().into()
 }
 
+/// The cgroups of that name right below the root, or below the root of each hierarchy of v1.
+pub(crate) fn cgroups(name: &str) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = std::iter::once(root.to_owned()).chain(hierarchies).map(|hierarchy| hierarchy.join(name));
+    named.filter(|folder| folder.exists()).collect()
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
         // Not one that a test may have lost to an attacker.

@@ -35,13 +35,7 @@ impl Drop for Podman {
         let gone = self.run(&["rm", "--force", "--time", "0", "--all"]);
         let reset = self.run(&["rmi", "--force", "--all"]);
         // Conmon's own cgroup and the parent we named stay behind.
-        let cgroups = || {
-            let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-            hierarchies
-                .map(|hierarchy| hierarchy.path().join(&self.bench.mark))
-                .filter(|dir| dir.exists())
-                .collect::<Vec<_>>()
-        };
+        let cgroups = || crate::fixture::cgroups(&self.bench.mark);
         eventually(
             || {
                 for dir in cgroups() {

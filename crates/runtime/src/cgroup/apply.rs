@@ -250,3 +250,41 @@ impl Doors {
         folder.map(Some).map_err(|e| Error::os("open cgroup", path.display(), e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files of a cpuset, on an ordinary disk.
+    fn cpuset(path: &Path, cpus: &str, mems: &str) {
+        fs::create_dir(path).unwrap();
+        for (file, value) in [("cpuset.cpus", cpus), ("cpuset.mems", mems), ("cgroup.clone_children", "0")] {
+            fs::write(path.join(file), value).unwrap();
+        }
+    }
+
+    /// Two first starts at once: the other one has given the parent its processors, and not yet its memory.
+    #[test]
+    fn a_cpuset_that_another_start_is_filling_is_not_taken_for_full() {
+        let mount = std::env::temp_dir().join(format!("dhow-cpuset-{}", std::process::id()));
+        let (above, path) = (mount.join("docker"), mount.join("docker/one"));
+        cpuset(&mount, "0-1\n", "0\n");
+        cpuset(&above, "0-1\n", "\n");
+        cpuset(&path, "\n", "\n");
+        let dir = CgroupDir {
+            path: path.clone(),
+            mount: mount.clone(),
+            v2: false,
+            cpuset: true,
+            controllers: vec!["cpuset".to_owned()],
+            writes: Vec::new(),
+        };
+        inherit_cpuset(&dir, &path).unwrap();
+        for folder in [&above, &path] {
+            let has = ["cpuset.cpus", "cpuset.mems"].map(|file| read(&folder.join(file)).unwrap());
+            assert_eq!(has, ["0-1", "0"], "{}", folder.display());
+        }
+        assert_eq!(read(&above.join("cgroup.clone_children")).unwrap(), "1");
+        fs::remove_dir_all(&mount).unwrap();
+    }
+}

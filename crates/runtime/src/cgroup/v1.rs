@@ -60,16 +60,8 @@ fn memory_limits(memory: &spec::Memory, all: &mut Writes) -> Result<(), Error> {
     if let Some(soft) = set(memory.reservation) {
         add(write("memory.soft_limit_in_bytes", soft));
     }
-    match memory.swappiness {
-        // docker's and runc's word for "as the host has it"
-        None | Some(u64::MAX) => {}
-        Some(n @ 0..=100) => add(write_if_there(&["memory.swappiness"], n)),
-        Some(n) => {
-            return Err(Error::invalid(
-                "linux.resources.memory.swappiness",
-                format_args!("{n} is not between 0 and 100"),
-            ));
-        }
+    if let Some(n) = swappiness(memory)? {
+        add(write_if_there(&["memory.swappiness"], n));
     }
     if memory.disable_oom_killer {
         add(write("memory.oom_control", 1));
@@ -125,6 +117,19 @@ fn block_io(io: &spec::BlockIo, all: &mut Writes) {
     ] {
         for device in devices {
             add(write(file, format!("{}:{} {}", device.major, device.minor, device.rate)));
+        }
+    }
+}
+
+/// As it is to be, if it is: in the specification's range, also where the hierarchy has none.
+pub(crate) fn swappiness(memory: &spec::Memory) -> Result<Option<u64>, Error> {
+    match memory.swappiness {
+        // docker's and runc's word for "as the host has it"
+        None | Some(u64::MAX) => Ok(None),
+        Some(n @ 0..=100) => Ok(Some(n)),
+        Some(n) => {
+            let detail = format_args!("{n} is not between 0 and 100");
+            Err(Error::invalid("linux.resources.memory.swappiness", detail))
         }
     }
 }

@@ -110,6 +110,8 @@ pub(crate) fn swap_alone(memory: &spec::Memory) -> Result<Option<i64>, Error> {
 
 fn memory_limits(memory: &spec::Memory) -> Result<Vec<CgroupWrite>, Error> {
     let mut all = Vec::new();
+    // There is none here; nonsense is refused all the same.
+    super::v1::swappiness(memory)?;
     if let Some(swap) = swap_alone(memory)? {
         let value = if swap < 0 { "max".to_owned() } else { swap.to_string() };
         // A kernel without swap limits none: `max` and 0 need no file there.
@@ -203,6 +205,7 @@ mod tests {
             r#"{"unified": {"tasks": "1"}}"#,
             r#"{"cpu": {"realtimeRuntime": 1}}"#,
             r#"{"network": {"classID": 1}}"#,
+            r#"{"memory": {"swappiness": 101}}"#,
         ] {
             assert!(limits(&serde_json::from_str(text).unwrap()).is_err(), "{text}");
         }

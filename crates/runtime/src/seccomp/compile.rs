@@ -1,7 +1,7 @@
 //! From a profile to classic BPF: for each architecture a binary search over ranges of call numbers with the same verdict.
 
 use super::numbers::{Machine, X32_BIT};
-use super::rules::{ACTION_KILL_PROCESS, Condition, Operator, Verdict, action, invalid, ranges};
+use super::rules::{ACTION_KILL_PROCESS, Condition, Operator, Verdict, action, invalid, ranges, rules};
 use crate::Error;
 use dhow_oci::runtime as spec;
 
@@ -70,11 +70,12 @@ pub(super) fn filter(seccomp: &spec::Seccomp) -> Result<Vec<u64>, Error> {
     }
     // The native one is always there, as in libseccomp: else nothing could be executed.
     machines.push(Machine::X86_64);
+    let rules = rules(seccomp)?;
     let tree = |machine| -> Result<Option<Vec<u64>>, Error> {
         if !machines.contains(&machine) {
             return Ok(None);
         }
-        Ok(Some(search(&ranges(seccomp, machine, default)?)?))
+        Ok(Some(search(&ranges(seccomp, &rules, machine, default))?))
     };
     let foreign = vec![op(RET, 0, 0, ACTION_KILL_PROCESS)];
     let native = tree(Machine::X86_64)?.unwrap_or_else(|| foreign.clone());

@@ -11,10 +11,17 @@ pub(super) enum Machine {
     X32,
 }
 
-/// The number of a call, for x32 with its bit; `None` where the machine has none of that name.
-pub(super) fn number(name: &str, machine: Machine) -> Option<u32> {
+/// (name, x86_64, i386, x32).
+pub(super) type Call = (&'static str, i16, i16, i16);
+
+/// What is known of a name.
+pub(super) fn find(name: &str) -> Option<&'static Call> {
     let index = TABLE.binary_search_by_key(&name, |entry| entry.0).ok()?;
-    let &(_, x86_64, x86, x32) = TABLE.get(index)?;
+    TABLE.get(index)
+}
+
+/// The number of a call, for x32 with its bit; `None` where the machine has none of that name.
+pub(super) fn number(&(_, x86_64, x86, x32): &Call, machine: Machine) -> Option<u32> {
     match machine {
         Machine::X86_64 => u32::try_from(x86_64).ok(),
         Machine::X86 => u32::try_from(x86).ok(),
@@ -22,9 +29,8 @@ pub(super) fn number(name: &str, machine: Machine) -> Option<u32> {
     }
 }
 
-/// (name, x86_64, i386, x32).
 #[rustfmt::skip]
-pub(super) static TABLE: &[(&str, i16, i16, i16)] = &[
+pub(super) static TABLE: &[Call] = &[
     ("_llseek", -1, 140, -1), ("_newselect", -1, 142, -1), ("_sysctl", 156, 149, -1), ("accept", 43, -1, 43),
     ("accept4", 288, 364, 288), ("access", 21, 33, 21), ("acct", 163, 51, 163), ("add_key", 248, 286, 248),
     ("adjtimex", 159, 124, 159), ("afs_syscall", 183, 137, 183), ("alarm", 37, 27, 37),

@@ -8,9 +8,10 @@
 //! In one thing the kernel is asked and not libseccomp: of an argument that is an `int` only the low half is compared, since the kernel looks
 //! at no more. Else `ioctl(fd, TIOCSTI | 1 << 32)` walks past a rule against TIOCSTI (CVE-2019-10063, CVE-2019-7303).
 
-use super::numbers::{Machine, X32_BIT, number};
+use super::numbers::{Call, Machine, X32_BIT, find, number};
 use crate::Error;
 use dhow_oci::runtime as spec;
+use std::collections::BTreeMap;
 
 pub(super) const ACTION_ERRNO: u32 = 0x0005_0000;
 pub(super) const ACTION_KILL_PROCESS: u32 = 0x8000_0000;
@@ -132,74 +133,85 @@ fn fitted(mut condition: Condition, name: &str, machine: Machine) -> Condition {
     condition
 }
 
+/// A rule of a profile, read once for all machines.
+#[derive(Debug)]
+pub(super) struct Rule<'a> {
+    verdict: u32,
+    /// All conditions of one list must hold.
+    alternatives: Vec<Vec<Condition>>,
+    names: Vec<(&'a str, Option<&'static Call>)>,
+}
+
+/// Reads the rules of a profile, in order.
+pub(super) fn rules<'a>(seccomp: &'a spec::Seccomp) -> Result<Vec<Rule<'a>>, Error> {
+    let read = |rule: &'a spec::Syscall| {
+        Ok(Rule {
+            verdict: action(&rule.action, rule.errno_ret)?,
+            alternatives: conditions(&rule.args)?,
+            names: rule.names.iter().map(|name| (name.as_str(), find(name))).collect(),
+        })
+    };
+    seccomp.syscalls.iter().map(read).collect()
+}
+
 /// Ranges of call numbers with one verdict: (first number, verdict), sorted, from 0.
 pub(super) fn ranges(
     seccomp: &spec::Seccomp,
+    rules: &[Rule<'_>],
     machine: Machine,
     default: u32,
-) -> Result<Vec<(u32, Verdict)>, Error> {
-    let mut calls: Vec<(u32, Verdict)> = Vec::new();
-    for rule in &seccomp.syscalls {
-        let verdict = action(&rule.action, rule.errno_ret)?;
-        let alternatives = conditions(&rule.args)?;
-        for name in &rule.names {
-            if let Some(number) = number(name, machine) {
-                let call = call(&mut calls, number, default);
-                for conditions in alternatives.iter().filter(|_| verdict != default) {
+) -> Vec<(u32, Verdict)> {
+    let mut calls = Calls::new();
+    for Rule { verdict, alternatives, names } in rules {
+        for &(name, known) in names {
+            if let Some(number) = known.and_then(|call| number(call, machine)) {
+                let call = calls.entry(number).or_insert_with(|| Verdict::plain(default));
+                for conditions in alternatives.iter().filter(|_| *verdict != default) {
                     let fit = conditions.iter().map(|&condition| fitted(condition, name, machine));
                     match conditions.as_slice() {
-                        [] => call.settle(verdict),
-                        _ => call.add(fit.collect(), verdict),
+                        [] => call.settle(*verdict),
+                        _ => call.add(fit.collect(), *verdict),
                     }
                 }
             }
-            if machine == Machine::X86 && verdict != default {
-                multiplexed(&mut calls, name, rule.args.is_empty(), verdict, default);
+            if machine == Machine::X86 && *verdict != default {
+                let whole = alternatives.iter().any(Vec::is_empty);
+                multiplexed(&mut calls, name, whole, *verdict, default);
             }
         }
     }
-    calls.sort_by_key(|(number, _)| *number);
     // Has done its work, and would make equal verdicts unequal.
-    calls.iter_mut().for_each(|(_, verdict)| verdict.settled = false);
-    Ok(spread(seccomp, machine, default, calls))
+    calls.values_mut().for_each(|verdict| verdict.settled = false);
+    spread(seccomp, machine, default, calls)
 }
 
-fn call(calls: &mut Vec<(u32, Verdict)>, number: u32, default: u32) -> &mut Verdict {
-    let place = calls.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
-        calls.push((number, Verdict::plain(default)));
-        calls.len() - 1
-    });
-    &mut calls[place].1
-}
+/// By number.
+type Calls = BTreeMap<u32, Verdict>;
 
 /// i386 has its sockets and System V IPC twice: as calls of their own, and behind `socketcall` and `ipc`, whose further arguments are in memory,
 /// where no filter looks. A rule with conditions holds there for the whole call if it forbids, and not at all if it allows.
-fn multiplexed(calls: &mut Vec<(u32, Verdict)>, name: &str, whole: bool, verdict: u32, default: u32) {
+fn multiplexed(calls: &mut Calls, name: &str, whole: bool, verdict: u32, default: u32) {
     let (door, mask, list): (_, _, &[(&str, u64)]) = if SOCKETCALL.iter().any(|(known, _)| *known == name) {
         ("socketcall", u64::from(u32::MAX), &SOCKETCALL)
     } else {
         // The upper half of ipc's first argument is a version.
         ("ipc", 0xffff, &IPC)
     };
-    let (Some(&(_, which)), Some(number)) =
-        (list.iter().find(|(known, _)| *known == name), number(door, Machine::X86))
-    else {
+    let (Some(&(_, which)), Some(number)) = (
+        list.iter().find(|(known, _)| *known == name),
+        find(door).and_then(|door| number(door, Machine::X86)),
+    ) else {
         return;
     };
     if whole || as_strict(verdict, default) {
         let operator = Operator::MaskedEqual;
         let condition = Condition { index: 0, operator, value: mask, second: which, narrow: true };
-        call(calls, number, default).add(vec![condition], verdict);
+        calls.entry(number).or_insert_with(|| Verdict::plain(default)).add(vec![condition], verdict);
     }
 }
 
 /// Fills the gaps between the calls that are named.
-fn spread(
-    seccomp: &spec::Seccomp,
-    machine: Machine,
-    default: u32,
-    calls: Vec<(u32, Verdict)>,
-) -> Vec<(u32, Verdict)> {
+fn spread(seccomp: &spec::Seccomp, machine: Machine, default: u32, calls: Calls) -> Vec<(u32, Verdict)> {
     let plain = Verdict::plain;
     let base = if machine == Machine::X32 { X32_BIT } else { 0 };
     let mut ranges: Vec<(u32, Verdict)> = vec![(0, plain(default))];
@@ -325,7 +337,7 @@ mod tests {
     fn the_table_of_ints_can_be_searched() {
         assert!(INTS.is_sorted_by_key(|(name, _)| *name));
         for (name, _) in INTS {
-            assert!(number(name, Machine::X86_64).is_some(), "{name}");
+            assert!(find(name).and_then(|call| number(call, Machine::X86_64)).is_some(), "{name}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The compiled filter against a reference: an interpreter of the instructions on one side, the profile read rule by rule on the other.
 
 use super::compile::filter;
-use super::numbers::{Machine, TABLE, number};
+use super::numbers::{Machine, TABLE, find, number};
 use super::{docker_default, unpack};
 use crate::Host;
 use dhow_oci::runtime as spec;
@@ -84,7 +84,7 @@ fn expected(profile: &spec::Seccomp, machine: Machine, nr: u32, args: [u64; 6]) 
     for rule in &profile.syscalls {
         let verdict = verdict(&rule.action, rule.errno_ret);
         for name in &rule.names {
-            let Some(number) = number(name, machine) else { continue };
+            let Some(number) = find(name).and_then(|call| number(call, machine)) else { continue };
             newest = newest.max(Some(number));
             if number != nr || verdict == default {
                 continue;

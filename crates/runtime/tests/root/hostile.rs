@@ -14,6 +14,7 @@ pub(crate) const CASES: crate::Cases = &[
     ("root_devices_are_not_made_in_a_volume", devices),
     ("root_writes_to_proc_are_not_led_elsewhere", redirected),
     ("root_no_way_out_by_cgroups", cgroups),
+    ("root_a_joined_namespace_of_the_host_is_not_changed", joined),
 ];
 
 /// A folder of the host that nobody may touch.
@@ -148,10 +149,41 @@ fn redirected() {
     b.done();
 }
 
+/// A namespace by path that is the host's: what the specification sets would be set for the host.
+fn joined() {
+    // In a network of its own, and with what is there already: nothing happens to the machine when the guard fails.
+    unshare(new::NET | new::IPC | new::UTS).unwrap();
+    let mut b = Box::new(&["probe", "exit", "0"]);
+    b.spec.hostname = None;
+    for (kind, file, key) in [
+        ("network", "net", "net.ipv4.ip_unprivileged_port_start"),
+        ("ipc", "ipc", "kernel.shmmni"),
+        ("uts", "uts", "kernel.domainname"),
+    ] {
+        let value = format!("/proc/sys/{}", key.replace('.', "/"));
+        let before = fs::read_to_string(&value).unwrap();
+        let join = |b: &mut Box, path: Option<String>| {
+            b.linux().namespaces.iter_mut().find(|n| n.kind == kind).unwrap().path = path;
+        };
+        b.linux().sysctl.clear();
+        join(&mut b, Some(format!("/proc/{}/ns/{file}", std::process::id())));
+        // Joined without a change it is fine.
+        assert_eq!(b.run().unwrap().code, 0, "{kind}");
+        b.linux().sysctl.insert(key.to_owned(), "8".to_owned());
+        let error = b.run().err().unwrap();
+        assert!(error.detail.contains("is the host's"), "{kind}: {error}");
+        assert_eq!(fs::read_to_string(&value).unwrap(), before, "{kind}");
+        join(&mut b, None);
+        assert_eq!(b.run().unwrap().code, 0, "{kind}");
+    }
+    b.done();
+}
+
 /// Nothing of the control groups can be written, the host's agent is not to be seen, none can be mounted. Seen to fail when the folders
 /// are bound without their attributes: `writes /sys/fs/cgroup/…/cgroup.procs`, and `made …`.
 fn cgroups() {
     let b = Box::new(&["probe", "cgroups"]);
-    assert_eq!(b.run().unwrap().out, "true folders, own true\n");
+    // On v2 its own cgroup is all that it sees.
+    assert_eq!(b.run().unwrap().out, format!("{} folders, own true\n", !b.host.cgroup_v2()));
     b.done();
 }

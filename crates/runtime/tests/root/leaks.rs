@@ -30,8 +30,10 @@ fn leak() -> Vec<OwnedFd> {
 /// CVE-2024-21626, start and exec. Three guards stand behind each other: seen to fail without `close_others` and `cloexec_from` (the program has the
 /// host's root a thousand times), and without `close_others` and `inside_root` (it works in the host's root).
 fn working_directories() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    assert!(limit.current.is_none_or(|n| n >= 1024), "{limit:?}");
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    assert!(limit.maximum.is_none_or(|n| n > 1024), "{limit:?}");
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let room: Vec<OwnedFd> = (0..40).map(|_| fs::File::open("/").unwrap().into()).collect();
     let mut b = Box::new(&["probe", "fds"]);
     b.options.make_cwd = false;

@@ -20,8 +20,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// How long the runtime may take for anything. One that hangs is killed, and the request fails.
-const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+/// How long the runtime may take for a start, where it may have to wait for disks, and for anything else: meanwhile nobody looks after the
+/// container's streams. One that hangs is killed, and the request fails.
+const START: i64 = 60;
+const PATIENCE: i64 = 10;
 /// Of what the runtime logged, the end.
 const LOGGED: usize = 4096;
 
@@ -124,7 +126,18 @@ impl Runtime {
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input).map_err(refused("write to", program))?;
         }
-        if wait(&mut child).map_err(refused("wait for", program))? {
+        let starts = command.get_args().any(|word| word == "create" || word == "start");
+        let seconds = if starts { START } else { PATIENCE };
+        let Some(well) = wait(&mut child, seconds).map_err(refused("wait for", program))? else {
+            let id = &self.outside.id;
+            return Err(runtime::Error {
+                step: "wait for runtime".to_owned(),
+                object: program.display().to_string(),
+                errno: Errno::TIMEDOUT.raw_os_error(),
+                detail: format!("container {id}: killed, as it had not ended after {seconds} s"),
+            });
+        };
+        if well {
             return Ok(());
         }
         let logged = fs::read(self.log()).unwrap_or_default();
@@ -221,19 +234,20 @@ fn receive_console(listener: OwnedFd) -> io::Result<OwnedFd> {
     Ok(master.ok_or(Errno::BADF)?)
 }
 
-/// Whether it ended well; one that does not end is killed.
-fn wait(child: &mut Child) -> io::Result<bool> {
+/// Whether it ended well; one that does not end is killed, and says nothing.
+fn wait(child: &mut Child, seconds: i64) -> io::Result<Option<bool>> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    let patience = Timespec { tv_sec: seconds, tv_nsec: 0 };
     let ended = rustix::io::retry_on_intr(|| {
-        rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE))
+        rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&patience))
     })?;
     if ended == 0 {
         rustix::process::pidfd_send_signal(pidfd.as_fd(), Signal::KILL)?;
         child.wait()?;
-        return Err(Errno::TIMEDOUT.into());
+        return Ok(None);
     }
-    Ok(child.wait()?.success())
+    Ok(Some(child.wait()?.success()))
 }
 
 /// Everything that was given to this process and has ended, with its exit code: also what the runtime left behind, and what

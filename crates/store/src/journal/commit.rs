@@ -19,7 +19,8 @@ type Live = BTreeMap<String, Arc<[u8]>>;
 #[derive(Debug)]
 pub(super) struct Log {
     folder: PathBuf,
-    file: File,
+    /// Shared with the thread while it syncs, which must not keep anybody from appending.
+    file: Arc<File>,
     /// Bytes in the file, and bytes of it that are synced.
     size: u64,
     synced: u64,
@@ -50,7 +51,7 @@ impl Log {
         }
         file.sync_all().at("sync", &name)?;
         sync_folder(folder)?;
-        Ok((Self { folder: folder.to_owned(), file, size: good, synced: good }, live))
+        Ok((Self { folder: folder.to_owned(), file: Arc::new(file), size: good, synced: good }, live))
     }
 
     pub(super) fn append(&mut self, pending: &[(String, Option<Arc<[u8]>>)]) -> Result<()> {
@@ -62,14 +63,8 @@ impl Log {
             format::encode(&mut bytes, key, value.as_deref(), self.synced)
                 .map_err(|why| Error::new(Kind::Internal, "append to", "journal", why))?;
         }
-        self.file.write_all(&bytes).at("append to", "journal")?;
+        (&*self.file).write_all(&bytes).at("append to", "journal")?;
         self.size += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.file.sync_data().at("sync", "journal")?;
-        self.synced = self.size;
         Ok(())
     }
 
@@ -97,7 +92,8 @@ impl Log {
         file.sync_all().at("sync", path.display().to_string())?;
         std::fs::rename(&path, self.folder.join("log")).at("rename", path.display().to_string())?;
         sync_folder(&self.folder)?;
-        self.file = OpenOptions::new().append(true).open(self.folder.join("log")).at("open", "journal")?;
+        let file = OpenOptions::new().append(true).open(self.folder.join("log")).at("open", "journal")?;
+        self.file = Arc::new(file);
         self.size = bytes.len() as u64;
         self.synced = self.size;
         Ok(())
@@ -112,14 +108,18 @@ pub(super) fn run(shared: &Shared) {
             state = sleep(shared, state);
         }
         let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = !state.pending.is_empty();
         state.append(&mut log);
+        if waited {
+            shared.done.notify_all();
+        }
         let (last, closing) = (state.last, state.closing);
         let late = state.unsynced_since.is_some_and(|since| since.elapsed() >= LINGER);
         let sync = state.failed.is_none() && (closing || late || state.wanted > state.synced);
         let sync = sync && state.unsynced_since.take().is_some();
-        drop(state);
-        let outcome = if sync { log.sync().and_then(|()| log.compact_if_worth(shared)) } else { Ok(()) };
-        drop(log);
+        let (file, size) = (Arc::clone(&log.file), log.size);
+        drop((state, log));
+        let outcome = if sync { sync_up_to(shared, &file, size) } else { Ok(()) };
         let mut state = shared.lock();
         match outcome {
             Ok(()) if sync => state.synced = last,
@@ -136,6 +136,14 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
     }
+}
+
+/// Syncs what is in the file by now. What others append meanwhile may be synced with it, and is synced again.
+fn sync_up_to(shared: &Shared, file: &File, size: u64) -> Result<()> {
+    file.sync_data().at("sync", "journal")?;
+    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.synced = size;
+    log.compact_if_worth(shared)
 }
 
 fn is_due(state: &State) -> bool {

@@ -1,7 +1,7 @@
 //! The journal of engine objects: append-only records with a CRC each, group commit, compaction. Key → value, both opaque.
 //!
 //! Who puts a record hands it to the kernel himself; one thread syncs, when somebody waits for it, or after [`LINGER`] when nobody
-//! does. What is put while it does so waits for it. Every record of the same moment shares one sync. Records become durable in the order of
+//! does. Appending waits for no sync, only for the rare rewriting of the file. Every record of the same moment shares one sync. Records become durable in the order of
 //! their [`Journal::put`]: when one is on disk, so is every earlier one.
 
 mod commit;
@@ -45,8 +45,9 @@ struct State {
     live_size: u64,
     /// Records that are not yet written, in order.
     pending: Vec<(String, Option<Arc<[u8]>>)>,
-    /// Number of the last record that was put, and of the last that is on disk.
+    /// Number of the last record that was put, of the last that the kernel has, and of the last that is on disk.
     last: u64,
+    written: u64,
     synced: u64,
     /// Since when the file has more than the disk.
     unsynced_since: Option<Instant>,
@@ -63,7 +64,10 @@ impl State {
             return;
         }
         match log.append(&std::mem::take(&mut self.pending)) {
-            Ok(()) => drop(self.unsynced_since.get_or_insert_with(Instant::now)),
+            Ok(()) => {
+                self.written = self.last;
+                self.unsynced_since.get_or_insert_with(Instant::now);
+            }
             Err(error) => self.fail(&error),
         }
     }
@@ -134,9 +138,13 @@ impl Journal {
         let sleeping = state.unsynced_since.is_none();
         // While the thread has the log, it looks for what is pending before it sleeps.
         if let Ok(mut log) = self.shared.log.try_lock() {
+            let others = state.pending.len() > 1;
             state.append(&mut log);
             drop(log);
             drop(state);
+            if others {
+                self.shared.done.notify_all();
+            }
             if sleeping {
                 self.shared.work.notify_one();
             }
@@ -178,6 +186,27 @@ impl Ticket {
         while state.synced < self.number {
             if let Some(why) = &state.failed {
                 return Err(Error::new(Kind::Internal, "commit", "journal", why.clone()));
+            }
+            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel has the record: then it outlives this process, though maybe not the machine.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.shared.lock().written >= self.number
+    }
+
+    /// Returns when the kernel has the record. It has it at once, unless the file is being rewritten.
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn written(self) -> Result<()> {
+        let mut state = self.shared.lock();
+        while state.written < self.number {
+            if let Some(why) = &state.failed {
+                return Err(Error::new(Kind::Internal, "write to", "journal", why.clone()));
             }
             state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

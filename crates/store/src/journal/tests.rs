@@ -58,6 +58,26 @@ fn keeps_what_was_put_and_scans_by_prefix() {
 }
 
 #[test]
+fn what_is_put_while_the_file_is_rewritten_is_known_to_be_written_later() {
+    let folder = Folder::new();
+    let journal = Journal::open(&folder.0).unwrap();
+    let at_once = journal.put("a", Some(b"1"));
+    assert!(at_once.is_written());
+    // as the thread does
+    let rewriting = journal.shared.log.lock().unwrap();
+    let late = journal.put("b", Some(b"2"));
+    assert!(!late.is_written());
+    assert!(!String::from_utf8_lossy(&std::fs::read(folder.log()).unwrap()).contains('2'));
+    let waiting = std::thread::spawn(move || late.written());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(!waiting.is_finished());
+    drop(rewriting);
+    // the thread sees to it, at its next sync at the latest; or whoever puts the next
+    waiting.join().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&std::fs::read(folder.log()).unwrap()).contains('2'));
+}
+
+#[test]
 fn many_threads_share_syncs_and_lose_nothing() {
     let folder = Folder::new();
     let journal = Journal::open(&folder.0).unwrap();

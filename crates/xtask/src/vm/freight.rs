@@ -21,13 +21,20 @@ struct Test {
     folder: PathBuf,
 }
 
-/// Builds the tests and packs them.
-pub(super) fn load(wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
-    let tests = step("building the tests", || build(wanted))?;
-    step("packing the tests", || pack(wanted, &tests))
+/// What was built: the tests, and the examples that they run.
+#[derive(Default)]
+struct Built {
+    tests: Vec<Test>,
+    examples: Vec<PathBuf>,
 }
 
-fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
+/// Builds the tests and packs them.
+pub(super) fn load(wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
+    let built = step("building the tests", || build(wanted))?;
+    step("packing the tests", || pack(wanted, &built))
+}
+
+fn build(wanted: &Wanted<'_>) -> anyhow::Result<Built> {
     // end-to-end tests run the programs
     let programs = ["daemon", "shim", "cli", "runtime-cli", "conform"];
     let triple = triple();
@@ -42,7 +49,7 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
             .args(["test", "--quiet", "--locked", "--no-run", "--message-format=json", "--target", &triple])
             .args(packages(&wanted.crates.iter().copied().collect())),
     )?;
-    let mut tests = Vec::new();
+    let mut built = Built::default();
     for line in said.lines().filter(|line| line.starts_with('{')) {
         let message: serde_json::Value = serde_json::from_str(line)?;
         let (Some(program), Some(manifest)) =
@@ -50,19 +57,22 @@ fn build(wanted: &Wanted<'_>) -> anyhow::Result<Vec<Test>> {
         else {
             continue;
         };
-        let integration = message["target"]["kind"][0] == "test";
         let folder = Path::new(manifest).parent().context("a manifest in no folder")?.to_owned();
-        if integration && message["profile"]["test"] == true {
-            tests.push(Test { program: program.into(), folder });
+        match message["target"]["kind"][0].as_str() {
+            Some("test") if message["profile"]["test"] == true => {
+                built.tests.push(Test { program: program.into(), folder });
+            }
+            Some("example") => built.examples.push(program.into()),
+            _ => {}
         }
     }
     // in the order the crates were named: floor by floor
     let place = |test: &Test| wanted.crates.iter().position(|name| test.folder.ends_with(name));
-    tests.sort_by_key(|test| place(test));
-    Ok(tests)
+    built.tests.sort_by_key(|test| place(test));
+    Ok(built)
 }
 
-fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
+fn pack(wanted: &Wanted<'_>, Built { tests, examples }: &Built) -> anyhow::Result<PathBuf> {
     let stage = target().join("vm/freight");
     if stage.exists() {
         fs::remove_dir_all(&stage).with_context(|| format!("removing {}", stage.display()))?;
@@ -71,13 +81,13 @@ fn pack(wanted: &Wanted<'_>, tests: &[Test]) -> anyhow::Result<PathBuf> {
     let built = target().join(triple()).join("debug");
     let programs =
         ["dhowd", "dhow", "dhow-shim", "dhow-runtime", "dhow-conform"].map(|name| built.join(name));
-    for program in programs.iter().filter(|path| path.exists()).chain(tests.iter().map(|test| &test.program))
-    {
+    let tested = tests.iter().map(|test| &test.program);
+    for program in programs.iter().filter(|path| path.exists()).chain(examples).chain(tested) {
         let copy = inside(&stage, program);
         fs::create_dir_all(copy.parent().unwrap_or(&stage))?;
         run(command("strip").arg("-o").arg(&copy).arg(program))?;
     }
-    for file in output(command("git").args(["ls-files", "crates", "examples", "docs"]))?.lines() {
+    for file in output(command("git").args(["ls-files", "crates", "examples", "docs", "fuzz"]))?.lines() {
         let (file, copy) = (root().join(file), inside(&stage, &root().join(file)));
         // a file can be deleted and not yet committed so
         if file.is_file() {

@@ -11,6 +11,8 @@ if [ $$ = 1 ] && grep -q dhow=systemd /proc/cmdline; then
     ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-setup.service
     exec /lib/systemd/systemd --unit=dhow-tests.service --show-status=no
 fi
+# as systemd has it; the kernel's own limit is 4096
+ulimit -Hn 524288
 modprobe -a overlay veth bridge nf_tables nft_chain_nat nft_ct nft_masq nft_fib_inet tun dummy loop
 ip link set lo up
 # a way out that leads nowhere: there is no network

@@ -2,7 +2,7 @@
 
 use super::{
     Backoff, Idle, Running, State,
-    keeper::Keeper,
+    keeper::{Keeper, Noted},
     launch,
     network::{self, Wiring},
     reply,
@@ -11,7 +11,7 @@ use crate::{
     Error, Kind, blocking,
     containers::{Status, restart},
     events::Time,
-    link::Notice,
+    link::Notices,
 };
 use dhow_shim::Exit;
 use std::time::Duration;
@@ -35,14 +35,14 @@ impl Running {
         if again.is_some() {
             keeper.standing.restart_count += 1;
         }
-        keeper.set_status(if again.is_some() { Status::Restarting } else { Status::Exited });
+        let noted = keeper.note_status(if again.is_some() { Status::Restarting } else { Status::Exited });
         if exit.oom && !self.struck {
             keeper.event("oom", []);
         }
         let (code, seconds) = (exit.code.to_string(), ran.as_secs().to_string());
         keeper.event("die", [("exitCode", &code), ("execDuration", &seconds)]);
         keeper.handle.answer_waiters(exit.code, "", false);
-        self.clean_up(keeper, wiring).await;
+        self.clean_up(keeper, wiring, noted).await;
         for network in std::mem::take(&mut self.left) {
             let attributes = [("container", keeper.id()), ("name", network.0.as_str()), ("type", "bridge")];
             keeper.shared.events.note("network", "disconnect", &network.1, attributes);
@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// Frees the ports and addresses, then lets the rest go in the background.
-    async fn clean_up(&mut self, keeper: &mut Keeper, wiring: Wiring) {
+    async fn clean_up(&mut self, keeper: &mut Keeper, wiring: Wiring, noted: Noted) {
         let (shared, id) = (keeper.shared.clone(), keeper.id().to_owned());
         if !wiring.endpoints.is_empty() {
             let released = blocking::run(move || {
@@ -108,9 +108,10 @@ impl Running {
         if live.outside {
             cgroups.extend(keeper.shared.host.beside(&cgroups));
         }
-        let (_, nothing) = tokio::sync::mpsc::unbounded_channel::<Notice>();
-        let mut notices = std::mem::replace(&mut self.notices, nothing);
+        let mut notices = std::mem::replace(&mut self.notices, Notices::over());
         keeper.cleanup = Some(tokio::spawn(async move {
+            // the shim's folder has the exit code until the journal has
+            noted.written().await;
             let clean = launch::dismiss(&live.link, &mut notices, dir).await;
             drop(live);
             if clean {

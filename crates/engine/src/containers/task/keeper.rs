@@ -1,14 +1,18 @@
 //! What a container's task keeps in every state: its record, how it stands, who waits; and how that reaches readers, journal and events.
 
+use super::Ahead;
 use crate::{
-    Result, blocking,
+    Error, Kind, Result, blocking,
     containers::{
         Book, Health, Status,
         book::{Handle, Queued},
+        logging,
         record::{Record, Standing},
     },
+    error::io,
     events::{Event, Time},
     shared::Shared,
+    sinks::{self, Forwarder, Identity},
 };
 use dhow_store::Ticket;
 use std::{path::PathBuf, sync::Arc};
@@ -26,10 +30,14 @@ pub(crate) struct Keeper {
     pub(crate) queue: Vec<Queued>,
     /// `containers/<id>`.
     pub(crate) dir: PathBuf,
+    /// What the first start needs.
+    pub(crate) ahead: Option<Ahead>,
     /// What the last run left is being cleaned up.
     pub(crate) cleanup: Option<JoinHandle<()>>,
     /// Counts starts of this daemon's life: probes of an older run do not count.
     pub(crate) runs: u64,
+    /// Sends its log where the driver says.
+    pub(crate) forwarder: Option<Forwarder>,
 }
 
 impl Keeper {
@@ -48,12 +56,18 @@ impl Keeper {
 
     /// Writes how it stands; nobody waits.
     pub(crate) fn save_state(&self) {
-        match self.shared.journal(&format!("state/{}", self.id()), &self.standing) {
-            Ok(ticket) => ticket.forget(),
-            Err(failure) => {
-                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded")
-            }
+        if let Some(ticket) = self.record_state() {
+            ticket.forget();
         }
+    }
+
+    fn record_state(&self) -> Option<Ticket> {
+        let recorded = self.shared.journal(&format!("state/{}", self.id()), &self.standing);
+        recorded
+            .inspect_err(|failure| {
+                tracing::error!(id = self.id(), %failure, "the state of a container is not recorded");
+            })
+            .ok()
     }
 
     /// Writes what it is made from.
@@ -63,14 +77,45 @@ impl Keeper {
 
     /// Publishes and writes a status.
     pub(crate) fn set_status(&mut self, status: Status) {
+        self.note_status(status).forget();
+    }
+
+    /// The same; what else knows of it may go when [`Noted::written`] has come back.
+    pub(crate) fn note_status(&mut self, status: Status) -> Noted {
         self.standing.status = status;
         self.publish();
-        self.save_state();
+        Noted(self.record_state())
     }
 
     /// One of docker's events, with its attributes.
     pub(crate) fn event<const N: usize>(&self, action: &str, extra: [(&str, &str); N]) {
         emit(&self.shared, &self.record, action, &extra);
+    }
+
+    /// From now on, or on as before, its log goes where its driver says. A log that cannot be forwarded stops no container.
+    pub(crate) async fn forward_log(&mut self) {
+        let log = &self.record.spec.host.log;
+        let Some(driver) = sinks::driver(&log.driver, &logging::own_options(&log.options)) else { return };
+        let driver = driver.map_err(|why| Error::new(Kind::Invalid, why));
+        let started = match (driver, Identity::of(&self.record), self.forwarder.take()) {
+            (Ok(_), Ok(identity), Some(forwarder)) => {
+                forwarder.rename(identity);
+                Ok(forwarder)
+            }
+            (Ok(driver), Ok(identity), None) => {
+                let (shared, path) = (self.shared.clone(), self.record.log_path(&self.dir));
+                blocking::run(move || {
+                    Forwarder::start(&shared.log_folders, driver, identity, &path)
+                        .map_err(|error| io("forward", path.display(), error))
+                })
+                .await
+            }
+            (Err(failure), ..) | (_, Err(failure), _) => Err(failure),
+        };
+        match started {
+            Ok(forwarder) => self.forwarder = Some(forwarder),
+            Err(failure) => tracing::error!(id = self.id(), %failure, "a log is not forwarded"),
+        }
     }
 
     /// Waits until nothing of the last run is left.
@@ -101,6 +146,7 @@ impl Keeper {
             state.forget();
         }
         self.queue.clear();
+        self.ahead = None;
         self.book().remove(self.id(), &self.record.name);
         self.shared.execs.drop_of(self.id());
         self.shared.volumes.forget(&self.record);
@@ -108,6 +154,7 @@ impl Keeper {
         let code = self.standing.exit_code;
         self.handle.answer_waiters(code, &self.standing.error, true);
         let (shared, record, cleanup) = (self.shared.clone(), self.record.clone(), self.cleanup.take());
+        let forwarder = self.forwarder.take();
         // none while a drain waits: it has seen all that came before
         let tidying = self.shared.tidying.clone().try_read_owned().ok();
         let work = async move {
@@ -116,6 +163,9 @@ impl Keeper {
                 && let Err(failure) = cleanup.await
             {
                 tracing::error!(%failure, "cleaning up after a container failed");
+            }
+            if let Some(forwarder) = forwarder {
+                forwarder.finish().await;
             }
             let removed = blocking::run(move || {
                 if volumes {
@@ -135,6 +185,27 @@ impl Keeper {
             tokio::spawn(work);
         }
         Ok(())
+    }
+}
+
+/// A state on its way to the journal.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Noted(Option<Ticket>);
+
+impl Noted {
+    fn forget(self) {
+        if let Some(ticket) = self.0 {
+            ticket.forget();
+        }
+    }
+
+    /// Returns when a daemon that comes after a `kill -9` of this one would read it; nearly always that is so at once.
+    pub(crate) async fn written(self) {
+        let Some(ticket) = self.0.filter(|ticket| !ticket.is_written()) else { return };
+        if let Err(failure) = blocking::run(move || ticket.written().map_err(Into::into)).await {
+            tracing::error!(%failure, "the end of a container may not be recorded");
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The start path: the network, the shim and the plan are made at the same time; then `Create`, then `Go`. Nothing here waits for a disk to sync,
-//! sleeps or polls. Whatever fails, everything made before is undone.
+//! The start path: the network, the shim and the plan are made at the same time, the first two before it where they can be (`ahead`); then
+//! `Create`, then `Go`. Nothing here waits for a disk to sync, sleeps or polls. Whatever fails, everything made before is undone.
 
 use super::{
     Running,
+    ahead::{self, Ahead, Made},
     failure::start_error,
     keeper::Keeper,
     network::{self, Mode, Sandbox, Wiring, mode},
@@ -14,16 +15,13 @@ use crate::{
     containers::{Health, Status, book::Live, health, record::Record},
     error::io,
     events::Time,
-    link::{Link, Notice, Streams},
+    link::{Link, Notice, Notices, Streams},
     shared::Shared,
 };
 use dhow_runtime::Error as Refusal;
 use dhow_shim::{Request, StdioConfig, Target};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 const EBUSY: i32 = 16;
 const KILL: i32 = 9;
@@ -49,9 +47,10 @@ impl From<Refusal> for Failed {
 }
 
 /// A shim, connected.
-struct Shim {
-    link: Arc<Link>,
-    notices: mpsc::UnboundedReceiver<Notice>,
+#[derive(Debug)]
+pub(super) struct Shim {
+    pub(super) link: Arc<Link>,
+    pub(super) notices: Notices,
 }
 
 /// Starts the container. On failure nothing is left but the error, published and recorded.
@@ -64,6 +63,7 @@ pub(super) async fn start(keeper: &mut Keeper, delay: Option<Duration>) -> Resul
     match launch(keeper, delay).await {
         Ok(running) => {
             keeper.event("start", []);
+            keeper.forward_log().await;
             Ok(running)
         }
         Err(Failed { error, code }) => {
@@ -79,11 +79,12 @@ pub(super) async fn start(keeper: &mut Keeper, delay: Option<Duration>) -> Resul
 
 async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Result<Box<Running>, Failed> {
     let (shared, record) = (keeper.shared.clone(), keeper.record.clone());
-    let sandbox = network::sandbox(&shared, &record.spec);
-    let (sandbox, spawned) = tokio::join!(sandbox, spawn(&shared, &record));
-    let (mut shim, prepared) = spawned?;
-    let made = async {
-        let (sandbox, prepared) = (Arc::new(sandbox?), prepared?);
+    let (below, planned) = (shared.clone(), record.clone());
+    let prepared = blocking::run(move || prepare::prepare(&below, &planned));
+    let (made, prepared) = tokio::join!(made(keeper.ahead.take(), &shared, &record), prepared);
+    let Made { shim, sandbox } = made?;
+    let started = async {
+        let (sandbox, prepared) = (Arc::new(sandbox), prepared?);
         let wiring = create(keeper, &shim, &sandbox, &prepared).await?;
         let going = go(keeper, &shim, &prepared, &wiring).await;
         match going {
@@ -94,35 +95,42 @@ async fn launch(keeper: &mut Keeper, delay: Option<Duration>) -> std::result::Re
             }
         }
     };
-    match made.await {
+    match started.await {
         Ok((sandbox, prepared, wiring, pid)) => {
             Ok(running(keeper, shim, &sandbox, prepared, wiring, pid, delay)?)
         }
         Err(failed) => {
-            dismiss(&shim.link, &mut shim.notices, shared.shim_dir(&record.id)).await;
+            ahead::discard(&shared, &record, shim).await;
             Err(failed)
         }
     }
 }
 
-/// A shim of its own, in a fresh folder; and while its program is being loaded, the plan.
-async fn spawn(shared: &Arc<Shared>, record: &Arc<Record>) -> Result<(Shim, Result<Prepared>)> {
-    let (below, record) = (shared.clone(), record.clone());
-    let folder = shared.shim_dir(&record.id);
+/// What was made before, or is made now.
+async fn made(ahead: Option<Ahead>, shared: &Arc<Shared>, record: &Arc<Record>) -> Result<Made> {
+    if let Some(ahead) = ahead
+        && let Some(made) = ahead.take().await
+    {
+        return Ok(made);
+    }
+    ahead::make(shared, record).await
+}
+
+/// A shim of its own, in a fresh folder.
+pub(super) async fn spawn(shared: &Arc<Shared>, record: &Record) -> Result<Shim> {
+    let (below, folder) = (shared.clone(), shared.shim_dir(&record.id));
     let dir = folder.clone();
-    let (client, child, prepared) = blocking::run(move || {
+    let (client, child) = blocking::run(move || {
         if let Err(failure) = std::fs::remove_dir_all(&dir)
             && failure.kind() != std::io::ErrorKind::NotFound
         {
             return Err(io("empty", dir.display(), failure));
         }
-        let (client, child) =
-            below.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e))?;
-        Ok((client, child, prepare::prepare(&below, &record)))
+        below.launcher.spawn(&dir).map_err(|e| io("start a shim in", dir.display(), e))
     })
     .await?;
     let (link, notices) = Link::new(client, folder, Some(child)).map_err(|e| io("talk to", "a shim", e))?;
-    Ok((Shim { link, notices }, prepared))
+    Ok(Shim { link, notices })
 }
 
 /// Streams, then the container, while its network is wired.
@@ -221,11 +229,7 @@ async fn go(
 
 /// A shim that is not needed any more: it undoes whatever it made and goes. What still runs in it is killed first. Whether it said that
 /// nothing is left.
-pub(crate) async fn dismiss(
-    link: &Link,
-    notices: &mut mpsc::UnboundedReceiver<Notice>,
-    dir: PathBuf,
-) -> bool {
+pub(crate) async fn dismiss(link: &Link, notices: &mut Notices, dir: PathBuf) -> bool {
     let (mut gone, mut clean) = (false, true);
     let child = link.take_child();
     while let Err(refusal) = link.call(&Request::Goodbye, &[]).await {
@@ -237,7 +241,8 @@ pub(crate) async fn dismiss(
         if let Err(refusal) = link.signal(Target::Init, KILL).await {
             tracing::debug!(?refusal, "what a shim runs ends by itself");
         }
-        while let Some(notice) = notices.recv().await {
+        loop {
+            let notice = notices.next().await;
             gone = matches!(notice, Notice::Gone);
             if gone || matches!(notice, Notice::Exited(_)) {
                 break;
@@ -249,7 +254,7 @@ pub(crate) async fn dismiss(
         }
     }
     while !gone {
-        gone = matches!(notices.recv().await, None | Some(Notice::Gone));
+        gone = matches!(notices.next().await, Notice::Gone);
     }
     let gone = blocking::run(move || {
         // It has closed its socket, so it is ending: this takes microseconds.

@@ -1,6 +1,7 @@
 //! One task owns one container: commands arrive in its mailbox, the shim's notices beside them. Its state is an enum with a struct per
 //! state; a state consumes itself to become the next, so what a state does not have cannot be used in it.
 
+mod ahead;
 mod end;
 mod failure;
 mod idle;
@@ -11,6 +12,7 @@ mod oom;
 mod prepare;
 mod running;
 
+pub(crate) use ahead::{AT_ONCE, Ahead};
 pub(crate) use failure::exit_code as refusal_code;
 pub(crate) use failure::sentence as refusal_sentence;
 pub(crate) use keeper::Keeper;
@@ -142,7 +144,7 @@ pub(crate) async fn run(mut keeper: Keeper, mut state: State, mut mailbox: mpsc:
                 let deadline = running.deadline();
                 tokio::select! {
                     biased;
-                    notice = running.notices.recv() => Wake::Notice(notice.unwrap_or(Notice::Gone)),
+                    notice = running.notices.next() => Wake::Notice(notice),
                     asked = mailbox.recv() => command(asked),
                     () = until(deadline) => Wake::Deadline,
                 }

@@ -11,17 +11,13 @@ use crate::{
         signals,
     },
     error::io,
-    link::{Notice, Streams},
+    link::{Notice, Notices, Streams},
     networks::{self, EndpointConfig},
 };
 use dhow_shim::{Exit, Request, Target};
 use rustix::fd::AsFd;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    task::AbortHandle,
-    time::Instant,
-};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 const KILL: i32 = 9;
 const DEFAULT_TIMEOUT: i64 = 10;
@@ -30,7 +26,7 @@ const DEFAULT_TIMEOUT: i64 = 10;
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(super) live: Arc<Live>,
-    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(super) notices: Notices,
     pub(super) stopped: watch::Sender<bool>,
     pub(super) since: Instant,
     /// The delay before this run, if a policy started it.
@@ -70,7 +66,7 @@ pub(super) struct Stopping {
 impl Running {
     pub(crate) fn new(
         live: Arc<Live>,
-        notices: mpsc::UnboundedReceiver<Notice>,
+        notices: Notices,
         stopped: watch::Sender<bool>,
         since: Instant,
         delay: Option<Duration>,
@@ -412,7 +408,7 @@ impl Running {
 pub(crate) fn adopted(
     keeper: &mut Keeper,
     live: Arc<Live>,
-    notices: mpsc::UnboundedReceiver<Notice>,
+    notices: Notices,
     stopped: watch::Sender<bool>,
 ) -> State {
     keeper.runs += 1;
