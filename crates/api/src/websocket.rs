@@ -69,6 +69,14 @@ fn handshake(headers: &HeaderMap) -> Result<Response<crate::body::Body>, Failure
     if !upgrades || !text(header::UPGRADE).eq_ignore_ascii_case("websocket") || key.is_empty() {
         return Err(Failure::bad("not websocket protocol"));
     }
+    // A browser names the page that asks, and lets any page ask: only our own may (docker has no such check).
+    let page = text(header::ORIGIN);
+    if headers.contains_key(header::ORIGIN)
+        && page.split_once("://").is_none_or(|(_, host)| host != text(header::HOST))
+    {
+        let detail = format!("a page of {page:?} may not attach");
+        return Err(Failure::new(StatusCode::FORBIDDEN, detail));
+    }
     if text(header::SEC_WEBSOCKET_VERSION) != "13" {
         return Err(Failure::bad("missing or bad WebSocket Version"));
     }
@@ -185,6 +193,11 @@ mod tests {
             ("sec-websocket-version", "13"),
         ];
         assert_eq!(headers(&asks).ok(), Some(101));
+        let from = |page| headers(&[&asks[..], &[("host", "here:2375"), ("origin", page)]].concat()).ok();
+        assert_eq!(
+            (from("http://here:2375"), from("http://elsewhere"), from("null")),
+            (Some(101), None, None)
+        );
         assert!(headers(&asks[..2]).is_err_and(|failure| failure.message == "not websocket protocol"));
         assert!(headers(&asks[..3]).is_err_and(|failure| failure.message.contains("Version")));
     }

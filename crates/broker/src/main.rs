@@ -102,6 +102,7 @@ async fn run(flags: Flags) -> Result<()> {
     }
     tasks.push(tokio::spawn(Arc::clone(&broker).tidy()));
     tasks.push(tokio::spawn(Arc::clone(&broker).watch_groups()));
+    tasks.push(tokio::spawn(Arc::clone(&broker).watch_transactions()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -103,20 +103,23 @@ impl Txns {
             let said = said.filter(|said| said.id >= 0);
             let said = said.filter(|_| txn.identity.epoch >= 0);
             match txn.initialise(said, timeout, fresh, now)? {
-                Some(identity) => (Some(identity), self.save(id, txn, Vec::new())?),
+                Some(identity) => (Ok(identity), self.save(id, txn, Vec::new())?),
                 None => {
                     txn.prepare(Marker::Abort, true, fresh, now);
                     let changes = pending::drop_all(&self.journal, id, &txn.groups);
-                    (None, self.save(id, txn, changes)?)
+                    let ticket = self.save(id, txn, changes)?;
+                    (Err(self.drive(&mut all, id)?), ticket)
                 }
             }
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
-        if let Some(identity) = identity {
-            return Ok(identity);
+        match identity {
+            Ok(identity) => Ok(identity),
+            Err(driving) => {
+                self.finish(storage, id, driving).await?;
+                Err(Code::ConcurrentTransactions)
+            }
         }
-        self.finish(storage, id).await?;
-        Err(Code::ConcurrentTransactions)
     }
 
     /// The producer will write to `partitions`, and commit offsets of `group`. When there is a ticket, nothing may be written before it is kept.
@@ -161,7 +164,7 @@ impl Txns {
         now: i64,
     ) -> Outcome<Identity> {
         let fresh = fresh(storage)?;
-        let ticket = {
+        let (ticket, driving) = {
             let mut all = self.lock();
             let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
             if txn.end(identity, marker, bump, fresh, now)? == End::Already {
@@ -171,15 +174,15 @@ impl Txns {
                 Marker::Commit => pending::commit_all(&self.journal, id, &txn.groups),
                 Marker::Abort => pending::drop_all(&self.journal, id, &txn.groups),
             };
-            self.save(id, txn, changes)?
+            let ticket = self.save(id, txn, changes)?;
+            (ticket, self.drive(&mut all, id)?)
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
-        self.finish(storage, id).await
+        self.finish(storage, id, driving).await
     }
 
     /// Writes the markers of what is decided. If it is given up on the way, the next [`Txns::tick`] goes on.
-    async fn finish(&self, storage: &Storage, id: &str) -> Outcome<Identity> {
-        let Some(_driving) = Driving::begin(self, id) else { return Err(Code::ConcurrentTransactions) };
+    async fn finish(&self, storage: &Storage, id: &str, _driving: Driving<'_>) -> Outcome<Identity> {
         let decided = {
             let all = self.lock();
             let txn = all.txns.get(id).ok_or(Code::InvalidProducerIdMapping)?;
@@ -246,21 +249,22 @@ impl Txns {
 
     async fn abort_late(&self, storage: &Storage, id: &str, now: i64) -> Outcome<()> {
         let fresh = fresh(storage)?;
-        let ticket = {
+        let (ticket, driving) = {
             let mut all = self.lock();
             let Some(txn) = all.txns.get_mut(id) else { return Ok(()) };
-            if txn.deadline().is_some_and(|deadline| deadline <= now) {
+            let ticket = if txn.deadline().is_some_and(|deadline| deadline <= now) {
                 txn.prepare(Marker::Abort, true, fresh, now);
                 let changes = pending::drop_all(&self.journal, id, &txn.groups);
                 Some(self.save(id, txn, changes)?)
             } else {
                 None
-            }
+            };
+            (ticket, self.drive(&mut all, id)?)
         };
         if let Some(ticket) = ticket {
             ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
         }
-        self.finish(storage, id).await.map(drop)
+        self.finish(storage, id, driving).await.map(drop)
     }
 
     /// A transactional id as it is.
@@ -297,6 +301,16 @@ impl Txns {
         Ok(())
     }
 
+    /// Makes the caller who writes the markers of a transaction, in the moment in which it is decided: nobody else begins. What is made must be
+    /// dropped after the lock.
+    fn drive<'a>(&'a self, all: &mut All, id: &'a str) -> Outcome<Driving<'a>> {
+        if all.driven.insert(id.to_owned()) {
+            Ok(Driving(self, id))
+        } else {
+            Err(Code::ConcurrentTransactions)
+        }
+    }
+
     /// Hands the record to the journal, with what must happen in the same moment.
     fn save(&self, id: &str, txn: &Txn, mut changes: Vec<Change>) -> Outcome<Ticket> {
         let bytes = serde_json::to_vec(txn).map_err(|_| Code::UnknownServerError)?;
@@ -330,12 +344,6 @@ impl All {
 
 /// Somebody writes the markers of a transaction; dropped when that is over, or given up.
 struct Driving<'a>(&'a Txns, &'a str);
-
-impl<'a> Driving<'a> {
-    fn begin(txns: &'a Txns, id: &'a str) -> Option<Self> {
-        txns.lock().driven.insert(id.to_owned()).then_some(Self(txns, id))
-    }
-}
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {

@@ -94,6 +94,8 @@ fn options(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Options {
         netns_passed: mode(&record.spec.host.network_mode) != Mode::Host,
         make_cwd: true,
         init: shared.config.init.clone().filter(|_| init),
+        id: record.id.clone(),
+        keyring: true,
         ..Options::default()
     }
 }
