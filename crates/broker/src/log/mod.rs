@@ -281,12 +281,9 @@ impl Inner {
 
     fn open(&self, known: Option<i64>) -> Result<Log> {
         let journal = &self.shared.journal;
-        let start = journal
-            .get(&self.start_key())
-            .and_then(|bytes| bytes.first_chunk().map(|start| i64::from_le_bytes(*start)));
-        let start = start.unwrap_or(0);
+        let start = self.noted(&self.start_key());
         compact::swap::resume(&self.folder, journal, &self.swap_key())?;
-        let recovered = recover::recover(&self.folder, start, known)?;
+        let recovered = recover::recover(&self.folder, start, known, self.noted(&self.gaps_key()))?;
         let mut epochs = Epochs::load(journal, &self.epochs_key());
         let (cut, scanned, end) = (recovered.cut, recovered.scanned, recovered.end);
         if cut > 0 || known.is_some() {
@@ -316,6 +313,16 @@ impl Inner {
 
     fn start_key(&self) -> String {
         format!("start/{}", self.key)
+    }
+
+    fn gaps_key(&self) -> String {
+        format!("gaps/{}", self.key)
+    }
+
+    /// An offset in the journal; 0 if there is none.
+    fn noted(&self, key: &str) -> i64 {
+        let bytes = self.shared.journal.get(key).unwrap_or_default();
+        bytes.first_chunk().map_or(0, |offset| i64::from_le_bytes(*offset))
     }
 
     fn swap_key(&self) -> String {
