@@ -84,3 +84,31 @@ fn groups_of_three_clients_share_and_commit() {
 fn transactions_of_three_clients_are_seen_whole() {
     run("transactions.py");
 }
+
+/// The broker comes back on the same port, as its supervisor would bring it back.
+#[test]
+fn what_an_idempotent_producer_sends_survives_kills() {
+    const KILLS: usize = 6;
+    let Some(python) = python() else {
+        return skipped("the Python clients need python3 with venv, and its package registry");
+    };
+    let folder = Folder::new();
+    let mut broker = Served::start(folder.path(), &[]);
+    let address = broker.address.clone();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/main/clients/killed.py");
+    let mut script = Command::new("timeout");
+    script.arg("120").arg(python).arg(path).arg(&address);
+    let script = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..KILLS {
+        // anywhere in what it does: there is nothing to wait for
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        broker.kill();
+        let program = Command::new(env!("CARGO_BIN_EXE_dhow-broker"));
+        broker = Served::command(program, folder.path(), &address, &[]);
+    }
+    let output = script.wait_with_output().unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && said.contains("whole"), "{said}\n{}", broker.log());
+    broker.stop();
+}
