@@ -281,12 +281,9 @@ impl Inner {
 
     fn open(&self, known: Option<i64>) -> Result<Log> {
         let journal = &self.shared.journal;
-        let start = journal
-            .get(&self.start_key())
-            .and_then(|bytes| bytes.first_chunk().map(|start| i64::from_le_bytes(*start)));
-        let start = start.unwrap_or(0);
+        let start = self.noted(&self.start_key());
         compact::swap::resume(&self.folder, journal, &self.swap_key())?;
-        let recovered = recover::recover(&self.folder, start, known)?;
+        let recovered = recover::recover(&self.folder, start, known, self.noted(&self.gaps_key()))?;
         let mut epochs = Epochs::load(journal, &self.epochs_key());
         let (cut, scanned, end) = (recovered.cut, recovered.scanned, recovered.end);
         if cut > 0 || known.is_some() {
@@ -318,6 +315,16 @@ impl Inner {
         format!("start/{}", self.key)
     }
 
+    fn gaps_key(&self) -> String {
+        format!("gaps/{}", self.key)
+    }
+
+    /// An offset in the journal; 0 if there is none.
+    fn noted(&self, key: &str) -> i64 {
+        let bytes = self.shared.journal.get(key).unwrap_or_default();
+        bytes.first_chunk().map_or(0, |offset| i64::from_le_bytes(*offset))
+    }
+
     fn swap_key(&self) -> String {
         format!("swap/{}", self.key)
     }
@@ -340,7 +347,7 @@ impl Inner {
 }
 
 impl Flush for Inner {
-    fn flush(&self) {
+    fn flush(self: Arc<Self>) {
         let mut slot = self.lock();
         slot.reported = Reported::No;
         let Some(work) = slot.log.as_mut().and_then(|log| log.work(false)) else { return };

@@ -34,7 +34,7 @@ impl Topics {
             (format!("topic/{name}"), None),
             (format!("deleting/{id}"), Some(record::encode(&note)?.into())),
         ];
-        for kind in ["start", "epochs", "clean", "swap"] {
+        for kind in ["start", "epochs", "clean", "gaps", "swap"] {
             let keys = self.shared.journal.scan(&format!("{kind}/{id}/"));
             changes.extend(keys.into_iter().map(|(key, _)| (key, None)));
         }

@@ -38,6 +38,26 @@ fn root_logs_have_dockers_flags() {
         "one of the two is on stderr"
     );
     assert_eq!(daemon.dhow(&["logs", "--until", "1h", "aa"]).out, "");
+    let labelled = [
+        "--log-opt",
+        "labels=lab",
+        "--log-opt",
+        "env-regex=^A",
+        "--log-opt",
+        "tag={{.Name}}/{{.ID}}",
+        "-l",
+        "lab=x y",
+        "-e",
+        "AB=c",
+    ];
+    daemon
+        .docker(
+            &[&["run", "--name", "de", "--network", "none"], &labelled[..], &["busybox", "echo", "hi"]]
+                .concat(),
+        )
+        .ok();
+    let id = daemon.docker(&["inspect", "-f", "{{slice .Id 0 12}}", "de"]).ok().to_owned();
+    assert_eq!(daemon.docker(&["logs", "--details", "de"]).ok(), format!("AB=c,lab=x+y,tag=de%2F{id} hi"));
     daemon.dhow(&["logs", "nobody"]).fails(1, "No such container: nobody");
     daemon.finish();
 }

@@ -40,6 +40,9 @@ pub(crate) fn settle(wanted: &mut LogSpec, default: &LogSpec) -> Result<Vec<Stri
         }
     }
     check(wanted)?;
+    if let Some(Ok(driver)) = sinks::driver(&wanted.driver, &own_options(&wanted.options)) {
+        sinks::files(&driver).map_err(invalid)?;
+    }
     let compressed = wanted.options.get("compress").is_some_and(|v| v == "true");
     Ok(if compressed {
         vec!["log option compress: rotated files are kept uncompressed by this engine".to_owned()]

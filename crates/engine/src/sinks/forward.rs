@@ -143,7 +143,12 @@ impl Task {
         loop {
             let entries = match self.next().await {
                 Ok(entries) => entries,
-                Err(error) => return self.give_up("its log cannot be read", &error),
+                Err(error) if self.common.finishing() => return self.give_up("it was removed", &error),
+                Err(error) => {
+                    tracing::warn!(log = %self.common.path.display(), %error, "a log cannot be read to be forwarded; tried again");
+                    tokio::time::sleep(LAST_RETRY).await;
+                    continue;
+                }
             };
             if entries.is_empty() {
                 return;
@@ -178,8 +183,12 @@ impl Task {
                 .await?;
             self.common.tell(false);
             if !entries.is_empty() || finishing {
-                if writes && !finishing {
-                    self.common.folder.with_writes(&self.common.path, false)?;
+                if writes
+                    && !finishing
+                    && let Err(error) = self.common.folder.with_writes(&self.common.path, false)
+                {
+                    // Then they wake for nothing; or the folder has just gone.
+                    tracing::debug!(%error, "writes to a log still wake its forwarder");
                 }
                 return Ok(entries);
             }
@@ -187,8 +196,12 @@ impl Task {
                 self.wait().await;
             } else {
                 // What is written from here on wakes; what was written before is read in the next round.
-                self.common.folder.with_writes(&self.common.path, true)?;
-                writes = true;
+                match self.common.folder.with_writes(&self.common.path, true) {
+                    Ok(()) => writes = true,
+                    // The container was removed in this moment: the next round knows.
+                    Err(_) if self.common.finishing() => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -203,6 +216,9 @@ impl Task {
 
     /// Sends one record however long it takes; meanwhile the spool may give up older ones. `false`: there is no time left.
     async fn forward(&mut self, entry: &Entry, deadline: &mut Option<Instant>) -> bool {
+        if deadline.is_some_and(|end| end <= Instant::now()) {
+            return false;
+        }
         let Some(message) = self.lines.read(&entry.line) else { return self.sent(entry) };
         let common = self.common.clone();
         {

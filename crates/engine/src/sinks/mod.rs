@@ -22,5 +22,5 @@ mod words;
 pub(crate) use forward::Forwarder;
 pub(crate) use hub::Hub;
 pub(crate) use identity::{Identity, check, extra, tag};
-pub(crate) use options::driver;
+pub(crate) use options::{driver, files};
 pub(crate) use words::{boolean, bytes};

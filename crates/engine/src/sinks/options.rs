@@ -8,7 +8,12 @@ use super::{
     words,
 };
 use dhow_registry::Trust;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where records go and how.
 #[derive(Debug, Clone)]
@@ -42,6 +47,34 @@ pub(crate) fn driver(name: &str, options: &Options) -> Option<Result<Driver, Str
         "journald" => Some(journald(options)),
         _ => None,
     }
+}
+
+/// Whether the files that a driver names are there, as docker asks when a container is made. Later they may come and go.
+pub(crate) fn files(driver: &Driver) -> Result<(), String> {
+    let missing = |path: &Path| match std::fs::metadata(path) {
+        Ok(_) => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => Some("no such file or directory".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let path = match &driver.address {
+        Address::Unix(path) | Address::Unixgram(path) if matches!(driver.format, Format::Syslog(_)) => path,
+        Address::Tls(_) => {
+            let identity = driver.trust.identity.iter().flat_map(|(certificate, key)| [certificate, key]);
+            let (ca, wrong) = ("could not read CA certificate", "could not load X509 key pair");
+            let all = driver.trust.ca.iter().map(|path| (ca, path)).chain(identity.map(|path| (wrong, path)));
+            for (what, path) in all {
+                if let Some(why) = missing(path) {
+                    let shown = path.display();
+                    return Err(format!(
+                        "failed to initialize logging driver: {what} \"{shown}\": open {shown}: {why}"
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    missing(path).map_or(Ok(()), |why| Err(format!("stat {}: {why}", path.display())))
 }
 
 fn known(driver: &str, options: &Options, own: &[&str]) -> Result<(), String> {
@@ -205,89 +238,92 @@ mod tests {
     fn refused(name: &str, options: &[&str]) -> String {
         let options =
             options.iter().filter_map(|o| o.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect();
-        driver(name, &options).unwrap().map(|_| ()).unwrap_err()
+        driver(name, &options).unwrap().and_then(|driver| files(&driver)).unwrap_err()
     }
 
-    /// What dockerd 20.10.24 answers to the same `create`.
+    /// What dockerd 20.10.24 answers to the same `create` (or, of the certificate, `start`).
+    const REFUSED: &[(&str, &[&str], &str)] = &[
+        ("syslog", &["nope=1"], "unknown log opt 'nope' for syslog log driver"),
+        ("syslog", &["max-size=1m"], "unknown log opt 'max-size' for syslog log driver"),
+        ("syslog", &["syslog-address=foo"], "syslog-address should be in form proto://address, got foo"),
+        (
+            "syslog",
+            &["syslog-address=http://foo"],
+            "syslog-address should be in form proto://address, got http://foo",
+        ),
+        ("syslog", &["syslog-address=unix:///nonexist"], "stat /nonexist: no such file or directory"),
+        ("syslog", &["syslog-address=tcp://a:b:c"], "parse \"tcp://a:b:c\": invalid port \":c\" after host"),
+        ("syslog", &["syslog-facility=foo"], "invalid syslog facility"),
+        ("syslog", &["syslog-facility=24"], "invalid syslog facility"),
+        ("syslog", &["syslog-format=foo"], "Invalid syslog format"),
+        (
+            "syslog",
+            &["syslog-address=tcp+tls://127.0.0.1:1", "syslog-tls-ca-cert=/nonexist"],
+            "failed to initialize logging driver: could not read CA certificate \"/nonexist\": open /nonexist: no such file or directory",
+        ),
+        ("journald", &["nope=1"], "unknown log opt 'nope' for journald log driver"),
+        ("gelf", &[], "gelf-address is a required parameter"),
+        ("gelf", &["gelf-address=foo"], "gelf-address should be in form proto://address, got foo"),
+        ("gelf", &["gelf-address=unix:///foo"], "gelf: endpoint needs to be TCP or UDP"),
+        ("gelf", &["gelf-address=udp://foo"], "gelf: please provide gelf-address as proto://host:port"),
+        ("gelf", &["gelf-address=udp://foo:1", "nope=1"], "unknown log opt \"nope\" for gelf log driver"),
+        (
+            "gelf",
+            &["gelf-address=udp://foo:1", "gelf-compression-type=foo"],
+            "unknown value \"foo\" for log opt \"gelf-compression-type\" for gelf log driver",
+        ),
+        (
+            "gelf",
+            &["gelf-address=udp://foo:1", "gelf-compression-level=10"],
+            "unknown value \"10\" for log opt \"gelf-compression-level\" for gelf log driver",
+        ),
+        (
+            "gelf",
+            &["gelf-address=tcp://foo:1", "gelf-compression-level=1"],
+            "compression is only supported on UDP",
+        ),
+        (
+            "gelf",
+            &["gelf-address=udp://foo:1", "gelf-tcp-max-reconnect=1"],
+            "\"gelf-tcp-max-reconnect\" is only valid for TCP",
+        ),
+        (
+            "gelf",
+            &["gelf-address=tcp://foo:1", "gelf-tcp-max-reconnect=-1"],
+            "\"gelf-tcp-max-reconnect\" must be a positive integer",
+        ),
+        ("fluentd", &["nope=1"], "unknown log opt 'nope' for fluentd log driver"),
+        (
+            "fluentd",
+            &["fluentd-address=a:b:c"],
+            "invalid fluentd-address a:b:c: address a:b:c: too many colons in address",
+        ),
+        (
+            "fluentd",
+            &["fluentd-address=tcp://a:x"],
+            "invalid fluentd-address tcp://a:x: parse \"tcp://a:x\": invalid port \":x\" after host",
+        ),
+        (
+            "fluentd",
+            &["fluentd-address=tls://a:1"],
+            "invalid fluentd-address tls://a:1: address tls://a:1: too many colons in address",
+        ),
+        ("fluentd", &["fluentd-buffer-limit=x"], "invalid size: 'x'"),
+        ("fluentd", &["fluentd-retry-wait=x"], "time: invalid duration \"x\""),
+        ("fluentd", &["fluentd-max-retries=x"], "strconv.ParseUint: parsing \"x\": invalid syntax"),
+        ("fluentd", &["fluentd-async=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
+        (
+            "fluentd",
+            &["fluentd-async=true", "fluentd-async-connect=true"],
+            "conflicting options: cannot specify both 'fluentd-async' and 'fluentd-async-connect",
+        ),
+        ("fluentd", &["fluentd-request-ack=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
+    ];
+
     #[test]
     fn options_are_refused_in_dockers_words() {
-        for (name, options, expected) in [
-            ("syslog", &["nope=1"][..], "unknown log opt 'nope' for syslog log driver"),
-            ("syslog", &["max-size=1m"], "unknown log opt 'max-size' for syslog log driver"),
-            ("syslog", &["syslog-address=foo"], "syslog-address should be in form proto://address, got foo"),
-            (
-                "syslog",
-                &["syslog-address=http://foo"],
-                "syslog-address should be in form proto://address, got http://foo",
-            ),
-            ("syslog", &["syslog-address=unix:///nonexist"], "stat /nonexist: no such file or directory"),
-            (
-                "syslog",
-                &["syslog-address=tcp://a:b:c"],
-                "parse \"tcp://a:b:c\": invalid port \":c\" after host",
-            ),
-            ("syslog", &["syslog-facility=foo"], "invalid syslog facility"),
-            ("syslog", &["syslog-facility=24"], "invalid syslog facility"),
-            ("syslog", &["syslog-format=foo"], "Invalid syslog format"),
-            ("journald", &["nope=1"], "unknown log opt 'nope' for journald log driver"),
-            ("gelf", &[], "gelf-address is a required parameter"),
-            ("gelf", &["gelf-address=foo"], "gelf-address should be in form proto://address, got foo"),
-            ("gelf", &["gelf-address=unix:///foo"], "gelf: endpoint needs to be TCP or UDP"),
-            ("gelf", &["gelf-address=udp://foo"], "gelf: please provide gelf-address as proto://host:port"),
-            ("gelf", &["gelf-address=udp://foo:1", "nope=1"], "unknown log opt \"nope\" for gelf log driver"),
-            (
-                "gelf",
-                &["gelf-address=udp://foo:1", "gelf-compression-type=foo"],
-                "unknown value \"foo\" for log opt \"gelf-compression-type\" for gelf log driver",
-            ),
-            (
-                "gelf",
-                &["gelf-address=udp://foo:1", "gelf-compression-level=10"],
-                "unknown value \"10\" for log opt \"gelf-compression-level\" for gelf log driver",
-            ),
-            (
-                "gelf",
-                &["gelf-address=tcp://foo:1", "gelf-compression-level=1"],
-                "compression is only supported on UDP",
-            ),
-            (
-                "gelf",
-                &["gelf-address=udp://foo:1", "gelf-tcp-max-reconnect=1"],
-                "\"gelf-tcp-max-reconnect\" is only valid for TCP",
-            ),
-            (
-                "gelf",
-                &["gelf-address=tcp://foo:1", "gelf-tcp-max-reconnect=-1"],
-                "\"gelf-tcp-max-reconnect\" must be a positive integer",
-            ),
-            ("fluentd", &["nope=1"], "unknown log opt 'nope' for fluentd log driver"),
-            (
-                "fluentd",
-                &["fluentd-address=a:b:c"],
-                "invalid fluentd-address a:b:c: address a:b:c: too many colons in address",
-            ),
-            (
-                "fluentd",
-                &["fluentd-address=tcp://a:x"],
-                "invalid fluentd-address tcp://a:x: parse \"tcp://a:x\": invalid port \":x\" after host",
-            ),
-            (
-                "fluentd",
-                &["fluentd-address=tls://a:1"],
-                "invalid fluentd-address tls://a:1: address tls://a:1: too many colons in address",
-            ),
-            ("fluentd", &["fluentd-buffer-limit=x"], "invalid size: 'x'"),
-            ("fluentd", &["fluentd-retry-wait=x"], "time: invalid duration \"x\""),
-            ("fluentd", &["fluentd-max-retries=x"], "strconv.ParseUint: parsing \"x\": invalid syntax"),
-            ("fluentd", &["fluentd-async=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
-            (
-                "fluentd",
-                &["fluentd-async=true", "fluentd-async-connect=true"],
-                "conflicting options: cannot specify both 'fluentd-async' and 'fluentd-async-connect",
-            ),
-            ("fluentd", &["fluentd-request-ack=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
-        ] {
-            assert_eq!(refused(name, options), expected, "{name} {options:?}");
+        for (name, options, expected) in REFUSED {
+            assert_eq!(refused(name, options), *expected, "{name} {options:?}");
         }
     }
 
