@@ -140,7 +140,7 @@ fn sarama_writes_reads_and_commits() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(script("sarama.go"), folder.join("main.go")).unwrap();
     std::fs::write(folder.join("go.mod"), "module sarama\n\ngo 1.24\n").unwrap();
-    let mut go = |args: &[&str]| quiet(Command::new("go").args(args).current_dir(&folder));
+    let go = |args: &[&str]| quiet(Command::new("go").args(args).current_dir(&folder));
     if !go(&["get", "github.com/IBM/sarama@v1.46.3"]) {
         return skipped("sarama needs go and its module proxy");
     }
