@@ -84,7 +84,7 @@ impl Groups {
     pub fn open(journal: Arc<Journal>, limits: Limits, now: i64) -> Self {
         let mut all = All::default();
         for (key, bytes) in journal.scan("group/") {
-            let id = key.trim_start_matches("group/").to_owned();
+            let id = key.strip_prefix("group/").unwrap_or(&key).to_owned();
             match record::decode(&bytes, limits.clone(), now) {
                 Some(group) => {
                     all.groups.insert(id.clone(), group);

@@ -105,7 +105,8 @@ impl Groups {
         let (sender, answer) = channel();
         let known = self.lock().groups.contains_key(group);
         let refuse = match request.member_id.as_str() {
-            _ if group.is_empty() => Some(Code::InvalidGroupId),
+            // In keys of the journal NUL stands between names.
+            _ if group.is_empty() || group.contains('\0') => Some(Code::InvalidGroupId),
             "" => None,
             _ => (!known).then_some(Code::UnknownMemberId),
         };
@@ -181,7 +182,7 @@ impl Groups {
         generation: i32,
         now: i64,
     ) -> Code {
-        if group.is_empty() {
+        if group.is_empty() || group.contains('\0') {
             return Code::InvalidGroupId;
         }
         let mut all = self.lock();

@@ -77,6 +77,8 @@ struct Slot {
     /// A sync failed: what is beyond this offset is not known to be on disk, and will be cut off.
     known: Option<i64>,
     reported: Reported,
+    /// Closed since it was looked after, and when retention will want something of it.
+    resting: Option<Option<i64>>,
     /// Deleted: nothing opens it again.
     gone: bool,
 }
@@ -203,6 +205,7 @@ impl Partition {
     /// The topic's configuration from now on.
     pub fn configure(&self, config: Arc<Config>) {
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.0.lock().resting = None;
     }
 
     /// The configuration.
@@ -271,7 +274,7 @@ impl Inner {
         }
         if slot.log.is_none() {
             slot.log = Some(Box::new(self.open(slot.known)?));
-            slot.known = None;
+            (slot.known, slot.resting) = (None, None);
         }
         match slot.log.as_deref_mut() {
             Some(log) => work(log),
@@ -281,12 +284,9 @@ impl Inner {
 
     fn open(&self, known: Option<i64>) -> Result<Log> {
         let journal = &self.shared.journal;
-        let start = journal
-            .get(&self.start_key())
-            .and_then(|bytes| bytes.first_chunk().map(|start| i64::from_le_bytes(*start)));
-        let start = start.unwrap_or(0);
+        let start = self.noted(&self.start_key());
         compact::swap::resume(&self.folder, journal, &self.swap_key())?;
-        let recovered = recover::recover(&self.folder, start, known)?;
+        let recovered = recover::recover(&self.folder, start, known, self.noted(&self.gaps_key()))?;
         let mut epochs = Epochs::load(journal, &self.epochs_key());
         let (cut, scanned, end) = (recovered.cut, recovered.scanned, recovered.end);
         if cut > 0 || known.is_some() {
@@ -316,6 +316,16 @@ impl Inner {
 
     fn start_key(&self) -> String {
         format!("start/{}", self.key)
+    }
+
+    fn gaps_key(&self) -> String {
+        format!("gaps/{}", self.key)
+    }
+
+    /// An offset in the journal; 0 if there is none.
+    fn noted(&self, key: &str) -> i64 {
+        let bytes = self.shared.journal.get(key).unwrap_or_default();
+        bytes.first_chunk().map_or(0, |offset| i64::from_le_bytes(*offset))
     }
 
     fn swap_key(&self) -> String {

@@ -25,8 +25,9 @@ pub(super) struct Recovered {
     pub(super) scanned: u64,
 }
 
-/// Opens the log in `folder`; an empty one begins at `start`. Nothing beyond `known` is kept, should a sync have failed there.
-pub(super) fn recover(folder: &Path, start: i64, known: Option<i64>) -> Result<Recovered> {
+/// Opens the log in `folder`; an empty one begins at `start`. Nothing beyond `known` is kept, should a sync have failed there; before
+/// `gaps` offsets may be missing.
+pub(super) fn recover(folder: &Path, start: i64, known: Option<i64>, gaps: i64) -> Result<Recovered> {
     let mut found = list(folder)?;
     if found.is_empty() {
         let segments = vec![Arc::new(Segment::create(folder, start)?)];
@@ -48,6 +49,7 @@ pub(super) fn recover(folder: &Path, start: i64, known: Option<i64>) -> Result<R
         producers: side.producers,
         end: side.next.max(tail[0].0),
         known,
+        gaps,
         cut: 0,
         scanned: 0,
         now: super::now(),
@@ -55,12 +57,14 @@ pub(super) fn recover(folder: &Path, start: i64, known: Option<i64>) -> Result<R
     let mut side = Some((side.index, side.covered));
     for (base, size) in tail {
         let segment = Segment::found(folder, base, size);
-        if scan.cut > 0 {
-            // Behind a torn end nothing has been acknowledged.
+        let is_first = side.is_some();
+        if !is_first && (scan.cut > 0 || !scan.may_follow(base)) {
+            // Behind a torn end, or one that is missing, nothing has been acknowledged.
             scan.cut += size;
             segment.remove()?;
             continue;
         }
+        scan.end = scan.end.max(base);
         let (index, covered) = side.take().unwrap_or_default();
         scan.segment(&segment, index, covered, size)?;
         segments.push(Arc::new(segment));
@@ -92,6 +96,8 @@ struct Scan {
     producers: Producers,
     end: i64,
     known: Option<i64>,
+    /// Before this offset there may be gaps.
+    gaps: i64,
     cut: u64,
     scanned: u64,
     now: i64,
@@ -126,15 +132,22 @@ impl Scan {
             self.cut += torn(&walk, good, size);
             file.set_len(good).at("cut the torn tail of", path.display())?;
         }
-        file.sync_data().at("sync", path.display())?;
+        if good > covered || good < size {
+            file.sync_data().at("sync", path.display())?;
+        }
         segment.set_size(good);
         segment.adopt(file, index, covered);
         Ok(())
     }
 
+    /// Only compaction leaves gaps.
+    fn may_follow(&self, offset: i64) -> bool {
+        offset == self.end || (offset > self.end && offset < self.gaps)
+    }
+
     fn follows(&self, batch: &Batch<'_>) -> bool {
         let header = batch.header();
-        header.base_offset >= self.end
+        self.may_follow(header.base_offset)
             && header.last_offset_delta >= 0
             && self.known.is_none_or(|known| header.base_offset < known)
     }

@@ -156,7 +156,7 @@ fn a_clean_stop_leaves_kafkas_bytes_alone_and_nothing_to_scan() {
         50,
         "and no zeros behind them"
     );
-    let recovered = recover::recover(&bench.folder.path().join("orders-0"), 0, None).unwrap();
+    let recovered = recover::recover(&bench.folder.path().join("orders-0"), 0, None, 0).unwrap();
     assert_eq!((recovered.scanned, recovered.cut, recovered.end), (0, 0, 150));
     let bench = bench.crash();
     assert_eq!(all(&bench.partition, 0, 1000), (0..150).collect::<Vec<_>>());
@@ -198,7 +198,7 @@ fn a_crash_costs_no_more_than_the_last_16_mib() {
     let large = builder.build().unwrap();
     (0..40).for_each(|_| put(&bench.partition, large.clone()).ticket.wait().unwrap());
     let bench = bench.crash();
-    let recovered = recover::recover(&bench.folder.path().join("orders-0"), 0, None).unwrap();
+    let recovered = recover::recover(&bench.folder.path().join("orders-0"), 0, None, 0).unwrap();
     assert!(recovered.end == 40 && recovered.scanned < 17 << 20, "{} bytes", recovered.scanned);
 }
 
@@ -367,6 +367,22 @@ fn retention_and_deletion_move_the_start_and_it_stays() {
 }
 
 #[test]
+fn a_log_that_nobody_uses_is_opened_for_retention_only_when_it_is_time() {
+    let bench = Bench::new(Config { retention_ms: Some(1_000), ..Config::default() });
+    assert_eq!(bench.partition.tidy(0).unwrap(), None);
+    assert!(!bench.file(0).exists(), "nobody has written");
+    put(&bench.partition, batch(0, 10)).ticket.wait().unwrap();
+    bench.partition.close().unwrap();
+    let is_open = || bench.partition.0.lock().log.is_some();
+    assert_eq!((bench.partition.tidy(1_500).unwrap(), is_open()), (Some(2_009), false));
+    std::fs::remove_file(bench.file(0)).unwrap();
+    assert_eq!(bench.partition.tidy(2_000).unwrap(), Some(2_009), "it was not looked at");
+    std::fs::write(bench.file(0), batch(0, 10)).unwrap();
+    assert_eq!((bench.partition.tidy(2_010).unwrap(), is_open()), (None, false));
+    assert_eq!(bench.partition.offsets().unwrap().start, 10);
+}
+
+#[test]
 fn a_batch_that_rotted_on_disk_is_reported_and_never_served() {
     let bench = Bench::new(Config { segment_bytes: 200_000, ..Config::default() });
     (0..400).for_each(|n| put(&bench.partition, batch(n * 10, 10)).ticket.forget());
@@ -386,6 +402,47 @@ fn a_batch_that_rotted_on_disk_is_reported_and_never_served() {
     assert!(numbers(&first).len() > 100, "what is before it is served");
     let later = bench.partition.0.with(|log| Ok(log.segments[1].base)).unwrap();
     assert_eq!(all(&bench.partition, later, 50_000).last(), Some(&3_999), "and what is behind it");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever becomes of the bytes of a log that nobody had synced: what is there again are its first records, none other.
+    #[test]
+    fn of_a_damaged_log_the_first_records_are_recovered(
+        flips in proptest::collection::vec((0..10_000_usize, 0..=255_u8), 0..4),
+        cut in 0..10_000_usize,
+        lost in proptest::option::of(0..4_usize),
+    ) {
+        let bench = Bench::new(Config { segment_bytes: 2_500, ..Config::default() });
+        (0..8).for_each(|n| put(&bench.partition, batch(n * 10, 10)).ticket.forget());
+        bench.partition.settled().unwrap().wait().unwrap();
+        let bases = bench.partition.0.with(|log| Ok(log.segments.iter().map(|segment| segment.base).collect::<Vec<_>>()))?;
+        let bench = bench.crash();
+        let mut at = 0;
+        for (number, base) in bases.iter().enumerate() {
+            let path = bench.file(*base);
+            let mut bytes = std::fs::read(&path)?;
+            for (place, byte) in &flips {
+                if let Some(old) = place.checked_sub(at).and_then(|place| bytes.get_mut(place)) {
+                    *old = *byte;
+                }
+            }
+            at += bytes.len();
+            if cut < at && cut + bytes.len() >= at {
+                bytes.truncate(bytes.len() - (at - cut));
+            }
+            if lost == Some(number) {
+                bytes.clear();
+            }
+            std::fs::write(&path, bytes)?;
+            drop(std::fs::remove_file(path.with_extension("side")));
+        }
+        let found = all(&bench.partition, 0, 1_000);
+        proptest::prop_assert_eq!(&found, &(0..i64::try_from(found.len())?).collect::<Vec<_>>());
+        let next = put(&bench.partition, batch(99, 1));
+        proptest::prop_assert_eq!(usize::try_from(next.base_offset)?, found.len());
+    }
 }
 
 /// A batch of the records `key=value`; a value of `-` is a tombstone.
@@ -551,6 +608,7 @@ fn a_swap_that_a_crash_interrupted_is_ended() {
     std::fs::copy(bench.file(1), folder.join("00000000000000000000.cleaned")).unwrap();
     std::fs::copy(bench.file(1), folder.join("00000000000000000002.cleaned")).unwrap();
     let note: Vec<u8> = [0_i64, 1].iter().flat_map(|base| base.to_le_bytes()).collect();
+    bench.shared.journal.set("gaps/id/0", 2_i64.to_le_bytes()).unwrap().forget();
     bench.shared.journal.set("swap/id/0", note).unwrap().wait().unwrap();
     let bench = bench.crash();
     let values: Vec<String> = table(&bench.partition).into_iter().map(|(.., value)| value).collect();

@@ -76,7 +76,7 @@ impl Topics {
         };
         for (key, bytes) in topics.shared.journal.scan("topic/") {
             let record: Record = record::decode(&key, &bytes)?;
-            let topic = topics.assemble(key.trim_start_matches("topic/"), record)?;
+            let topic = topics.assemble(key.strip_prefix("topic/").unwrap_or(&key), record)?;
             topics.publish(topic);
         }
         topics.resume_removals()?;

@@ -34,7 +34,7 @@ impl Topics {
             (format!("topic/{name}"), None),
             (format!("deleting/{id}"), Some(record::encode(&note)?.into())),
         ];
-        for kind in ["start", "epochs", "clean", "swap"] {
+        for kind in ["start", "epochs", "clean", "gaps", "swap"] {
             let keys = self.shared.journal.scan(&format!("{kind}/{id}/"));
             changes.extend(keys.into_iter().map(|(key, _)| (key, None)));
         }
@@ -52,7 +52,7 @@ impl Topics {
     pub(super) fn resume_removals(&self) -> Result<()> {
         for (key, bytes) in self.shared.journal.scan("deleting/") {
             let note: Deleting = record::decode(&key, &bytes)?;
-            self.finish_removal(key.trim_start_matches("deleting/").to_owned(), note)?;
+            self.finish_removal(key.strip_prefix("deleting/").unwrap_or(&key).to_owned(), note)?;
         }
         Ok(())
     }

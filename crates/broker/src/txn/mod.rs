@@ -24,7 +24,7 @@ use crate::{
 use dhow_kafka::{Code, batch::Marker};
 use state::End;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -50,6 +50,9 @@ struct All {
     saved: HashMap<String, Ticket>,
     /// Those whose markers somebody is writing.
     driven: HashSet<String>,
+    /// When something is to be done about whom, and about each when.
+    timers: BTreeSet<(i64, String)>,
+    due: HashMap<String, i64>,
     sleeper: Option<Waker>,
 }
 
@@ -60,15 +63,18 @@ impl Txns {
     /// The transactional ids of the journal. What was decided and not ended is due at once.
     #[must_use]
     pub fn open(journal: Arc<Journal>) -> Self {
-        let mut txns = HashMap::new();
+        let mut all = All::default();
         for (key, bytes) in journal.scan("txn/") {
-            let id = key.trim_start_matches("txn/").to_owned();
+            let id = key.strip_prefix("txn/").unwrap_or(&key).to_owned();
             match serde_json::from_slice(&bytes) {
-                Ok(txn) => drop(txns.insert(id, txn)),
+                Ok(txn) => {
+                    all.txns.insert(id.clone(), txn);
+                    all.plan(&id);
+                }
                 Err(error) => tracing::error!(id, %error, "the record of a transactional id is not readable"),
             }
         }
-        Self { journal, all: Mutex::new(All { txns, ..All::default() }) }
+        Self { journal, all: Mutex::new(all) }
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -89,7 +95,8 @@ impl Txns {
         said: Option<Identity>,
         now: i64,
     ) -> Outcome<Identity> {
-        if id.is_empty() {
+        // In keys of the journal NUL stands between names.
+        if id.is_empty() || id.contains('\0') {
             return Err(Code::InvalidRequest);
         }
         if !(1..=MOST_TIMEOUT).contains(&timeout) {
@@ -147,7 +154,6 @@ impl Txns {
         let txn = txn.clone();
         let enlist = |txn: &mut Txn| Ok((txn.enlist(identity, partitions, group, now)?, Vec::new()));
         let ((), ticket) = self.step(&mut all, id, txn, enlist)?;
-        all.wake();
         Ok(Some(ticket))
     }
 
@@ -252,8 +258,7 @@ impl Txns {
     pub async fn tick(&self, storage: &Storage, now: i64) {
         let due: Vec<String> = {
             let all = self.lock();
-            let due = all.txns.iter().filter(|(id, txn)| all.due(id, txn).is_some_and(|due| due <= now));
-            due.map(|(id, _)| id.clone()).collect()
+            all.timers.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| id.clone()).collect()
         };
         for id in due {
             if let Err(code) = self.abort_late(storage, &id, now).await {
@@ -313,6 +318,7 @@ impl Txns {
         self.journal.put(gone.iter().map(|id| (format!("txn/{id}"), None)).collect())?.forget();
         all.txns.retain(|id, _| !gone.contains(id));
         all.saved.retain(|id, _| !gone.contains(id));
+        gone.iter().for_each(|id| all.plan(id));
         Ok(())
     }
 
@@ -320,6 +326,7 @@ impl Txns {
     /// dropped after the lock.
     fn drive<'a>(&'a self, all: &mut All, id: &'a str) -> Outcome<Driving<'a>> {
         if all.driven.insert(id.to_owned()) {
+            all.plan(id);
             Ok(Driving(self, id))
         } else {
             Err(Code::ConcurrentTransactions)
@@ -338,6 +345,7 @@ impl Txns {
         let ticket = self.save(id, &txn, changes)?;
         all.saved.insert(id.to_owned(), ticket.clone());
         all.txns.insert(id.to_owned(), txn);
+        all.plan(id);
         Ok((outcome, ticket))
     }
 
@@ -368,11 +376,22 @@ impl All {
     }
 
     fn deadline(&self) -> Option<i64> {
-        self.txns.iter().filter_map(|(id, txn)| self.due(id, txn)).min()
+        self.timers.first().map(|(due, _)| *due)
     }
 
-    fn wake(&mut self) {
-        self.sleeper.take().into_iter().for_each(Waker::wake);
+    /// Notes when something is to be done about `id`, and wakes the sleeper if that is before all else.
+    fn plan(&mut self, id: &str) {
+        let due = self.txns.get(id).and_then(|txn| self.due(id, txn));
+        if let Some(old) = self.due.remove(id) {
+            self.timers.remove(&(old, id.to_owned()));
+        }
+        let Some(due) = due else { return };
+        let earlier = self.deadline().is_none_or(|first| due < first);
+        self.due.insert(id.to_owned(), due);
+        self.timers.insert((due, id.to_owned()));
+        if let Some(sleeper) = self.sleeper.take_if(|_| earlier) {
+            sleeper.wake();
+        }
     }
 }
 
@@ -383,7 +402,7 @@ impl Drop for Driving<'_> {
     fn drop(&mut self) {
         let mut all = self.0.lock();
         all.driven.remove(self.1);
-        all.wake();
+        all.plan(self.1);
     }
 }
 

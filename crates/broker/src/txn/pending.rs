@@ -50,14 +50,13 @@ impl Txns {
             let changes = offsets.iter().map(|(partition, committed)| {
                 let (key, _) = change(group, partition, None);
                 (
-                    format!("pending/{}\0{id}", key.trim_start_matches("offset/")),
+                    format!("pending/{}\0{id}", key.strip_prefix("offset/").unwrap_or(&key)),
                     Some(encode(committed).into()),
                 )
             });
             Ok(((), changes.collect()))
         };
         let ((), ticket) = self.step(&mut all, id, txn, commit)?;
-        all.wake();
         Ok(ticket)
     }
 

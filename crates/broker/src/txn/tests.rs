@@ -173,6 +173,20 @@ fn what_was_decided_happens_after_a_crash_and_what_was_not_is_still_open() {
 }
 
 #[test]
+fn names_that_look_like_keys_of_the_journal_are_names() {
+    let bench = Bench::new();
+    let init = |id: &str| block_on(bench.txns.initialise(&bench.storage, id, SESSION, None, 0));
+    let identity = init("txn/txn/a").unwrap();
+    assert_eq!(init("a\0b"), Err(Code::InvalidRequest));
+    let bench = bench.restart();
+    let names: Vec<String> = bench.txns.list().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(
+        (names, bench.txns.describe("txn/txn/a").unwrap().identity),
+        (vec!["txn/txn/a".to_owned()], identity)
+    );
+}
+
+#[test]
 fn who_hangs_up_while_his_transaction_ends_does_not_stop_it() {
     let bench = Bench::new();
     let identity = bench.init(None).unwrap();

@@ -107,6 +107,9 @@ impl<'a> Batch<'a> {
 
     /// The records, decompressed if need be; `most` bounds the decompressed bytes.
     pub fn records(&self, most: usize) -> Result<Records<'a>, Error> {
+        if self.header.count < 0 {
+            return Err(Error::Invalid("there are fewer than no records"));
+        }
         let compression =
             self.header.compression().ok_or(Error::Invalid("the codec is none that Kafka knows"))?;
         let packed = self.bytes.get(HEADER..).unwrap_or_default();

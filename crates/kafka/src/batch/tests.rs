@@ -179,3 +179,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_fuzzing_found_stays_found() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/batch");
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for batch in batches(&bytes).flatten() {
+            let Ok(records) = batch.records(MOST) else { continue };
+            let whole = records.check().is_ok();
+            let count = records.iter().flatten().count();
+            assert!(!whole || i32::try_from(count) == Ok(batch.header().count));
+        }
+        inputs += 1;
+    }
+    assert!(inputs > 0);
+}

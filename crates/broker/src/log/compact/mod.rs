@@ -87,10 +87,7 @@ impl Partition {
         }
         let clean_key = format!("clean/{}", self.0.key);
         let journal = &self.0.shared.journal;
-        let clean = journal
-            .get(&clean_key)
-            .and_then(|bytes| bytes.first_chunk().map(|clean| i64::from_le_bytes(*clean)));
-        let clean = clean.unwrap_or(0);
+        let clean = self.0.noted(&clean_key);
         let (seen, segments, stable, producers) = self.0.with(|log| {
             let closed = log.segments[..log.segments.len() - 1].to_vec();
             let nexts = log.segments[1..].iter().map(|next| next.base);
@@ -122,7 +119,7 @@ impl Partition {
                 segments[group.clone()].iter().map(|segment| Source(Arc::clone(segment))).collect();
             let end = seen[group.end - 1].next;
             let written = rewrite.group(&self.0.folder, &sources, end)?;
-            self.0.swap(&Swap::new(&segments[group]), written)?;
+            self.0.swap(&Swap::new(&segments[group]), written, end)?;
         }
         // Lost, it is only done again.
         journal.set(clean_key, covered.to_le_bytes())?.forget();

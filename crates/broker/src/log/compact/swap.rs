@@ -89,11 +89,14 @@ pub(in super::super) fn resume(folder: &Path, journal: &Journal, key: &str) -> R
 }
 
 impl Inner {
-    pub(super) fn swap(&self, swap: &Swap, written: Written) -> Result<()> {
+    /// Takes the step from `swap`'s segments, which end before `next`, to what was written of them.
+    pub(super) fn swap(&self, swap: &Swap, written: Written, next: i64) -> Result<()> {
         let (journal, key) = (&self.shared.journal, self.swap_key());
         let first = swap.bases.first().copied().unwrap_or_default();
         // Outside the partition's lock: the flusher may want it.
-        journal.set(key.clone(), swap.encode())?.wait()?;
+        let gaps = next.max(self.noted(&self.gaps_key()));
+        let note = (key.clone(), Some(swap.encode().into()));
+        journal.put(vec![note, (self.gaps_key(), Some(gaps.to_le_bytes().as_slice().into()))])?.wait()?;
         let outcome = self.with(|log| {
             let at = log.segments.iter().position(|segment| segment.base == first);
             let at = at.filter(|at| {
