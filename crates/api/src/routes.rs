@@ -65,13 +65,14 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
     GET    "/images/json"                  24 Read   images::list;
     POST   "/images/create"                24 Read   transfer::create;
-    GET    "/images/search"                24 Read   absent::search;
+    GET    "/images/search"                24 Read   images::search;
     POST   "/images/prune"                 25 Change images::prune;
     POST   "/images/load"                  24 Change transfer::load;
     GET    "/images/get"                   24 Read   transfer::save;
     GET    "/images/{*}/get"               24 Read   transfer::save_one;
     GET    "/images/{*}/history"           24 Read   images::history;
     GET    "/images/{*}/json"              24 Read   images::inspect;
+    GET    "/images/{*}/attestations"      55 Read   absent::attestations;
     POST   "/images/{*}/push"              24 Read   transfer::push;
     POST   "/images/{*}/tag"               24 Change images::tag;
     DELETE "/images/{*}"                   24 Change images::remove;

@@ -7,7 +7,10 @@ mod suite {
     mod build;
     mod cgroups;
     mod compose;
+    mod contract;
+    mod differential;
     mod docker_cli;
+    mod dockerd;
     mod doors;
     mod examples;
     mod exec;
@@ -29,5 +32,6 @@ mod suite {
     mod sinks;
     mod survival;
     mod tls;
+    mod versions;
     mod volumes;
 }

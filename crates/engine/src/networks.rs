@@ -342,6 +342,11 @@ impl Networks {
     pub fn list(&self, filters: &Filters) -> Result<Vec<Arc<View>>> {
         filters.only(&["driver", "id", "label", "label!", "name", "scope", "type", "dangling"])?;
         let dangling = filters.flag("dangling")?;
+        if let Some(kind) =
+            filters.all("type").iter().find(|kind| !matches!(kind.as_str(), "builtin" | "custom"))
+        {
+            return Err(Error::new(Kind::Invalid, format!("invalid filter: 'type'='{kind}'")));
+        }
         let used = self.used();
         let passes = |view: &View| {
             let builtin = is_predefined(&view.name);
@@ -411,8 +416,8 @@ impl Networks {
     /// Live, or recorded for the next start.
     pub async fn connect(&self, network: &str, container: &str, config: EndpointConfig) -> Result<()> {
         self.shared.admit()?;
-        let network = self.shared.networks.find(network)?;
         let handle = self.shared.containers.find(container)?;
+        let network = self.shared.networks.find(network)?;
         check_endpoint(&network, &config)?;
         let config = Box::new(config);
         handle.ask(|answer| Command::Connect { network, config, answer }).await
@@ -422,7 +427,10 @@ impl Networks {
     pub async fn disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
         let network = self.shared.networks.find(network)?;
         let handle = match self.shared.containers.find(container) {
-            Err(_) if force => return Ok(()),
+            // By force also an endpoint whose container is gone: there is never one here.
+            Err(_) if force => {
+                return Err(Error::new(Kind::NotFound, format!("endpoint {container} not found")));
+            }
             found => found?,
         };
         let network = network.name.clone();
@@ -476,6 +484,8 @@ fn overlap(error: dhow_net::Error) -> Error {
     let mut error = Error::from(error);
     if error.kind == Kind::Conflict && error.message.contains("overlaps") {
         error.kind = Kind::Forbidden;
+        // docker's whole sentence
+        "Pool overlaps with other one on this address space".clone_into(&mut error.message);
     }
     error
 }
@@ -524,7 +534,9 @@ fn wanted(create: &Create) -> Result<NetworkSpec> {
     }
     let mtu = match option("driver.mtu") {
         None | Some("") => 0,
-        Some(text) => text.parse().map_err(|_| invalid(format!("invalid MTU: {text}")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| invalid(format!("failed to parse com.docker.network.driver.mtu value: {text}")))?,
     };
     let host_binding = match option("bridge.host_binding_ipv4") {
         None | Some("") => None,
