@@ -8,7 +8,7 @@ use dhow_store::{Store, Ticket};
 use serde::Serialize;
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::AtomicBool},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
     pub(crate) cgroup2: bool,
     draining: watch::Sender<bool>,
+    /// Whether containers know the Kafka broker by its name.
+    pub(crate) kafka_named: AtomicBool,
     /// Containers whose start is prepared before it is asked for.
     pub(crate) ahead: Arc<Semaphore>,
     /// Read by whatever tidies up behind an answer that was given already; a drain takes it for writing, and so waits for all of it.
@@ -86,6 +88,7 @@ impl Shared {
                 id,
                 cgroup2,
                 draining: watch::Sender::new(false),
+                kafka_named: AtomicBool::new(false),
                 ahead: Arc::new(Semaphore::new(containers::task::AT_ONCE)),
                 tidying: Arc::default(),
                 keep: std::sync::RwLock::default(),

@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str, &str, &[&str])] = &[
         "shim",
         &["relocation-model=static", "force-unwind-tables=no", "relro-level=off"],
     ),
+    ("dhow-broker", "dhow-broker", "release", &[]),
     ("dhow-runtime-cli", "dhow-runtime", "release", &["relocation-model=static"]),
 ];
 

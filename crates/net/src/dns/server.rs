@@ -5,7 +5,7 @@ use super::{
     state::{State, WAKE},
     zone::Record,
 };
-use crate::Subnet;
+use crate::{NetworkSpec, Subnet};
 use dhow_sys::netns;
 use rustix::{
     event::{EventfdFlags, Timespec, epoll, eventfd},
@@ -63,8 +63,15 @@ impl Server {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    pub(crate) fn add_network(&self, id: &str, name: &str, internal: bool, dns: bool) {
-        self.shared.lock().zones.add_network(id, name, internal, dns);
+    pub(crate) fn add_network(&self, spec: &NetworkSpec) {
+        let gateways = spec.pools.iter().filter_map(|pool| pool.gateway).collect();
+        let zones = &mut self.shared.lock().zones;
+        zones.add_network(&spec.id, &spec.name, spec.internal, spec.dns, gateways);
+    }
+
+    /// See [`crate::Net::name_host`].
+    pub(crate) fn name_host(&self, name: Option<&str>) {
+        self.shared.lock().zones.host = name.map(str::to_owned);
     }
 
     pub(crate) fn remove_network(&self, id: &str) {
