@@ -142,9 +142,8 @@ impl Kafka {
     /// Waits until a command has had its effect.
     async fn settled(&self, round: u64) -> Result<Status> {
         let mut status = self.status.clone();
-        let settled = |status: &Status| {
-            status.round == round && matches!(status.state, State::Running | State::Failed)
-        };
+        let settled =
+            |status: &Status| status.round == round && matches!(status.state, State::Running | State::Failed);
         tokio::select! {
             settled = status.wait_for(settled) => settled
                 .map(|status| status.clone())

@@ -74,9 +74,7 @@ impl Process {
         // It has closed its answers, so it ends; if it does not, it is no broker any more.
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => sentence(status),
-            Err(_) => {
-                sentence(self.kill().await)
-            }
+            Err(_) => sentence(self.kill().await),
         }
     }
 
@@ -122,7 +120,8 @@ pub(super) fn addresses<'a>(
     for network in networks.into_iter().filter_map(|view| view.network.as_ref()) {
         let gateways = network.spec.pools.iter().filter_map(|pool| pool.gateway);
         all.extend(
-            gateways.map(|gateway| format!("{}@{}", std::net::SocketAddr::new(gateway, port), network.bridge)),
+            gateways
+                .map(|gateway| format!("{}@{}", std::net::SocketAddr::new(gateway, port), network.bridge)),
         );
     }
     all[1..].sort();

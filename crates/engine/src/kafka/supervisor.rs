@@ -46,7 +46,13 @@ pub(super) async fn keep(
             continue;
         };
         let Some(shared) = shared.upgrade() else { return };
-        let starting = Status { state: State::Starting, port: want.port, restarts, round: want.round, ..Status::default() };
+        let starting = Status {
+            state: State::Starting,
+            port: want.port,
+            restarts,
+            round: want.round,
+            ..Status::default()
+        };
         status.send_replace(starting);
         // A drain waits for whoever holds this.
         let _busy = shared.tidying.clone().read_owned().await;
@@ -68,7 +74,14 @@ pub(super) async fn keep(
         tracing::error!(again_in = ?wait, "Kafka broker: {why}");
         let round = status.borrow().round;
         let port = status.borrow().port;
-        status.send_replace(Status { state: State::Failed, port, restarts, error: why, round, ..Status::default() });
+        status.send_replace(Status {
+            state: State::Failed,
+            port,
+            restarts,
+            error: why,
+            round,
+            ..Status::default()
+        });
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             changed = wanted.changed() => if changed.is_err() { return },
