@@ -5,7 +5,7 @@ use crate::{
     containers::{Pruned, check_endpoint, task::Command},
     events::Time,
     filters::Filters,
-    names,
+    kafka, names,
     shared::Shared,
 };
 use dhow_net::{NetworkSpec, Subnet};
@@ -292,7 +292,7 @@ impl Networks {
         }
         let shared = self.shared.clone();
         let id = spec.id.clone();
-        blocking::run(move || {
+        let made = blocking::run(move || {
             let network = shared.net.add_network(&spec).map_err(overlap)?;
             let view = View {
                 id: spec.id.clone(),
@@ -323,9 +323,10 @@ impl Networks {
             }
             let view = shared.networks.insert(view);
             event(&shared, "create", &view);
-            Ok(())
+            Ok(view)
         })
         .await?;
+        kafka::follows(&self.shared, &made).await;
         Ok((id, String::new()))
     }
 

@@ -1,14 +1,14 @@
 //! What every service stands on: the rooms below, the books in memory, the event stream.
 
 use crate::{
-    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, volumes,
+    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, kafka, networks, volumes,
 };
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
 use serde::Serialize;
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::AtomicBool},
+    sync::{Arc, PoisonError},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -30,8 +30,8 @@ pub(crate) struct Shared {
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
     pub(crate) cgroup2: bool,
     draining: watch::Sender<bool>,
-    /// Whether containers know the Kafka broker by its name.
-    pub(crate) kafka_named: AtomicBool,
+    /// How the Kafka broker is.
+    pub(crate) kafka: watch::Sender<kafka::Status>,
     /// Containers whose start is prepared before it is asked for.
     pub(crate) ahead: Arc<Semaphore>,
     /// Read by whatever tidies up behind an answer that was given already; a drain takes it for writing, and so waits for all of it.
@@ -88,7 +88,7 @@ impl Shared {
                 id,
                 cgroup2,
                 draining: watch::Sender::new(false),
-                kafka_named: AtomicBool::new(false),
+                kafka: watch::Sender::default(),
                 ahead: Arc::new(Semaphore::new(containers::task::AT_ONCE)),
                 tidying: Arc::default(),
                 keep: std::sync::RwLock::default(),

@@ -175,7 +175,7 @@ fn line(one: &DescribeConfigsResourceResult) -> String {
 }
 
 /// All configurations of one thing.
-async fn described(
+pub(super) async fn described(
     cluster: &mut Cluster,
     kind: i8,
     name: &str,

@@ -32,7 +32,7 @@ pub(crate) struct Status {
 fn not_ours(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<Refused>() {
         Some(refused) if refused.status == StatusCode::NOT_FOUND => {
-            anyhow!("this engine has no Kafka broker: name one with --bootstrap-server")
+            anyhow!("this engine has no Kafka broker (`dhow kafka … --bootstrap-server` uses another)")
         }
         _ => error,
     }
@@ -57,6 +57,15 @@ pub(super) async fn address(client: &Client) -> anyhow::Result<String> {
         (_, Some(port)) => Ok(format!("127.0.0.1:{port}")),
         _ => Err(anyhow!("the engine's answer has no Port")),
     }
+}
+
+/// Starts the engine's broker, unless it is wanted already.
+pub(super) async fn ensure_up(client: &Client) -> anyhow::Result<()> {
+    let state = state(client).await?;
+    if state["State"].as_str() != Some("running") {
+        client.post("/dhow/kafka/up", None).await.map_err(not_ours)?;
+    }
+    Ok(())
 }
 
 impl Up {

@@ -13,10 +13,12 @@ mod produce;
 mod properties;
 mod table;
 mod topics;
+mod wanted;
 
 use crate::client::Client;
 use anyhow::bail;
 use cluster::Cluster;
+pub(crate) use wanted::EngineTopics;
 
 /// `dhow kafka …`
 #[derive(Debug, clap::Subcommand)]

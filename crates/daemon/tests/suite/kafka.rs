@@ -148,6 +148,65 @@ fn root_kafka_says_that_its_port_is_taken_and_stays_down() {
     daemon.finish();
 }
 
+/// Topics that a label wants are there when the service starts; what is there already stays as it is.
+#[test]
+fn root_kafka_topics_of_a_compose_file_come_before_their_service() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let port = free_port();
+    daemon.dhow(&["kafka", "up", "--port", &port]).ok();
+    // The port is remembered; `up` of the project starts the broker.
+    daemon.dhow(&["kafka", "down"]).ok();
+    let folder = daemon.folder().join("stream");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("compose.yaml");
+    let write = |topics: &str| {
+        let client = program("dhow");
+        let text = format!(
+            "name: stream\nservices:\n  web:\n    image: busybox\n    stop_grace_period: 0s\n    volumes: [\"{}:/dhow:ro\"]\n    labels:\n      \
+             dhow.kafka.topics: \"{topics}\"\n    command: sh -c '/dhow kafka topics --describe --topic orders,audit \
+             --bootstrap-server kafka:{port} && sleep 1000'\n",
+            client.display()
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    let compose = |args: &[&str]| daemon.dhow(&[&["compose", "-f", file.to_str().unwrap()], args].concat());
+    write("orders:3, audit:1:compcat");
+    compose(&["up", "-d"])
+        .fails(1, "service web: label dhow.kafka.topics: topic \"audit\": unknown word \"compcat\"");
+    write("orders:3, audit:1:compact");
+    let first = compose(&["up", "-d"]);
+    first.ok();
+    assert!(first.err.contains("Topic orders") && first.err.contains("Topic audit"), "{}", first.err);
+    wait_for("what the service saw", || {
+        let seen = compose(&["logs", "--no-log-prefix", "web"]).out;
+        seen.contains("Topic: orders\t")
+            && seen.contains("PartitionCount: 3")
+            && seen.contains("cleanup.policy=compact")
+    });
+    let second = compose(&["up", "-d"]);
+    second.ok();
+    assert!(!second.err.contains("Topic") && !second.err.contains("Started"), "{}", second.err);
+    write("orders:5, audit:1:compact:delete");
+    let drifted = compose(&["up", "-d"]);
+    drifted.ok();
+    assert!(
+        drifted.err.contains("topic orders has 3 partitions and not 5: it stays as it is"),
+        "{}",
+        drifted.err
+    );
+    assert!(
+        drifted.err.contains("topic audit has cleanup.policy=compact and not compact,delete"),
+        "{}",
+        drifted.err
+    );
+    compose(&["down", "-t", "0"]).ok();
+    assert_eq!(daemon.dhow(&["kafka", "topics", "--list", "--exclude-internal"]).ok(), "audit\norders");
+    daemon.finish();
+}
+
 #[track_caller]
 fn wait_for(what: &str, done: impl Fn() -> bool) {
     let began = Instant::now();

@@ -7,14 +7,9 @@
 mod process;
 mod supervisor;
 
-use crate::{Error, Kind, Result, shared::Shared};
+use crate::{Error, Kind, Result, networks::View, shared::Shared};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, watch};
 
 /// What containers call the broker.
@@ -22,13 +17,28 @@ pub(crate) const NAME: &str = "kafka";
 /// The journal's key of what is wanted.
 const RECORD: &str = "kafka";
 
-/// What the broker is to do. Also the disk format.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What was asked for last. The disk format (journal `kafka`).
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Record {
+    port: u16,
+    up: bool,
+}
+
+/// What the broker is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     port: u16,
     /// Which command wanted it.
-    #[serde(skip)]
     round: u64,
+}
+
+/// One command at a time.
+#[derive(Debug)]
+struct Commands {
+    /// The number of the last one.
+    round: u64,
+    /// The port, also while it is down.
+    port: u16,
 }
 
 /// How the broker is.
@@ -70,18 +80,16 @@ pub struct Status {
 pub struct Kafka {
     shared: Arc<Shared>,
     wanted: watch::Sender<Option<Wanted>>,
-    status: watch::Receiver<Status>,
-    /// One command at a time; the number of the last.
-    command: Mutex<u64>,
+    commands: Mutex<Commands>,
 }
 
 impl Kafka {
     /// Begins to keep it running, if it was wanted before.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let wanted = watch::Sender::new(recorded(&shared));
-        let (status, seen) = watch::channel(Status::default());
-        tokio::spawn(supervisor::keep(Arc::downgrade(&shared), wanted.subscribe(), status));
-        Self { shared, wanted, status: seen, command: Mutex::new(0) }
+        let Record { port, up } = recorded(&shared);
+        let wanted = watch::Sender::new(up.then_some(Wanted { port, round: 0 }));
+        tokio::spawn(supervisor::keep(Arc::downgrade(&shared), wanted.subscribe()));
+        Self { shared, wanted, commands: Mutex::new(Commands { round: 0, port }) }
     }
 
     /// Starts the broker, now and after every start of the engine; answers when it serves. If it runs, only its port changes.
@@ -95,20 +103,22 @@ impl Kafka {
             let text = format!("this engine has no Kafka broker: {} is missing", program.display());
             return Err(Error::new(Kind::Unsupported, text));
         }
-        let mut round = self.command.lock().await;
-        *round += 1;
+        let mut commands = self.commands.lock().await;
+        commands.round += 1;
+        let (round, port) = (commands.round, port.unwrap_or(commands.port));
         let before = self.wanted.borrow().clone();
-        let port = port.or(before.as_ref().map(|before| before.port)).unwrap_or(PORT);
-        let wanted = Wanted { port, round: *round };
-        self.wanted.send_replace(Some(wanted.clone()));
-        let status = self.settled(*round).await?;
+        self.wanted.send_replace(Some(Wanted { port, round }));
+        let settled =
+            |status: &Status| status.round == round && matches!(status.state, State::Running | State::Failed);
+        let status = self.becomes(settled).await?;
         let taken = status.refused.get(&main_address(port)).map(|why| (Kind::Conflict, why.clone()));
         let failed = (status.state == State::Failed).then(|| (Kind::Internal, status.error.clone()));
         if let Some((kind, why)) = taken.or(failed) {
-            self.wanted.send_replace(before.map(|before| Wanted { round: *round, ..before }));
+            self.wanted.send_replace(before.map(|before| Wanted { round, ..before }));
             return Err(Error::new(kind, format!("cannot start the Kafka broker on port {port}: {why}")));
         }
-        let ticket = self.shared.journal(RECORD, &wanted)?;
+        commands.port = port;
+        let ticket = self.shared.journal(RECORD, &Record { port, up: true })?;
         self.shared.synced(ticket).await?;
         Ok(status)
     }
@@ -118,19 +128,17 @@ impl Kafka {
     /// # Errors
     /// If that cannot be noted.
     pub async fn down(&self) -> Result<()> {
-        let _round = self.command.lock().await;
-        let ticket = self.shared.store.journal().put(RECORD, None);
+        let commands = self.commands.lock().await;
+        let ticket = self.shared.journal(RECORD, &Record { port: commands.port, up: false })?;
         self.shared.synced(ticket).await?;
         self.wanted.send_replace(None);
-        let mut status = self.status.clone();
-        let stopped = status.wait_for(|status| status.state == State::Stopped).await;
-        stopped.map(drop).map_err(|_| Error::new(Kind::Unavailable, "the engine is shutting down"))
+        self.becomes(|status| status.state == State::Stopped).await.map(drop)
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        self.shared.kafka.borrow().clone()
     }
 
     /// Where its data lies.
@@ -140,31 +148,29 @@ impl Kafka {
     }
 
     /// Waits until a command has had its effect.
-    async fn settled(&self, round: u64) -> Result<Status> {
-        let mut status = self.status.clone();
-        let settled =
-            |status: &Status| status.round == round && matches!(status.state, State::Running | State::Failed);
+    async fn becomes(&self, settled: impl FnMut(&Status) -> bool) -> Result<Status> {
+        let going = || Error::new(Kind::Unavailable, "the engine is shutting down");
+        let mut status = self.shared.kafka.subscribe();
         tokio::select! {
-            settled = status.wait_for(settled) => settled
-                .map(|status| status.clone())
-                .map_err(|_| Error::new(Kind::Unavailable, "the engine is shutting down")),
-            () = self.shared.drains() => Err(Error::new(Kind::Unavailable, "the engine is shutting down")),
+            settled = status.wait_for(settled) => settled.map(|status| status.clone()).map_err(|_| going()),
+            () = self.shared.drains() => Err(going()),
         }
     }
 }
 
+/// How long a running broker may take to listen on one more address.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Kafka's port.
 const PORT: u16 = 9092;
 
-fn recorded(shared: &Shared) -> Option<Wanted> {
-    let (_, bytes) = shared.store.journal().scan(RECORD).into_iter().find(|(key, _)| key == RECORD)?;
-    match serde_json::from_slice(&bytes) {
-        Ok(wanted) => Some(wanted),
-        Err(failure) => {
-            tracing::error!(%failure, "the record of the Kafka broker cannot be read: it is not started");
-            None
-        }
-    }
+fn recorded(shared: &Shared) -> Record {
+    let none = Record { port: PORT, up: false };
+    let found = shared.store.journal().scan(RECORD).into_iter().find(|(key, _)| key == RECORD);
+    let Some((_, bytes)) = found else { return none };
+    serde_json::from_slice(&bytes).unwrap_or_else(|failure| {
+        tracing::error!(%failure, "the record of the Kafka broker cannot be read: it is not started");
+        none
+    })
 }
 
 /// It lies beside the shim.
@@ -182,5 +188,21 @@ fn main_address(port: u16) -> String {
 
 /// The line of `/etc/hosts` for a container of the default network, which has no names of its own: its gateway is the broker's.
 pub(crate) fn host_entry(shared: &Shared, gateway: IpAddr) -> Option<(String, String)> {
-    shared.kafka_named.load(Ordering::Relaxed).then(|| (gateway.to_string(), NAME.to_owned()))
+    let wanted = shared.kafka.borrow().state != State::Stopped;
+    wanted.then(|| (gateway.to_string(), NAME.to_owned()))
+}
+
+/// Waits until the broker, if it runs, listens on a new network: its first container must reach it.
+pub(crate) async fn follows(shared: &Shared, network: &View) {
+    let there = |status: &Status| {
+        let wanted = process::gateways(status.port, network);
+        let known =
+            |address: &String| status.listening.contains(address) || status.refused.contains_key(address);
+        status.state != State::Running || wanted.iter().all(known)
+    };
+    let mut status = shared.kafka.subscribe();
+    // A broker that does not answer is no reason to have no network.
+    if tokio::time::timeout(ANSWER, status.wait_for(there)).await.is_err() {
+        tracing::warn!(network = network.name, "the Kafka broker does not listen on a new network yet");
+    }
 }

@@ -8,6 +8,7 @@ use crate::{
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -117,15 +118,16 @@ pub(super) fn addresses<'a>(
     if loopback6 {
         all.push(format!("[::1]:{port}"));
     }
-    for network in networks.into_iter().filter_map(|view| view.network.as_ref()) {
-        let gateways = network.spec.pools.iter().filter_map(|pool| pool.gateway);
-        all.extend(
-            gateways
-                .map(|gateway| format!("{}@{}", std::net::SocketAddr::new(gateway, port), network.bridge)),
-        );
-    }
+    all.extend(networks.into_iter().flat_map(|view| gateways(port, view)));
     all[1..].sort();
     all
+}
+
+/// A network's, as the broker is told them.
+pub(super) fn gateways(port: u16, view: &View) -> Vec<String> {
+    let Some(network) = &view.network else { return Vec::new() };
+    let gateways = network.spec.pools.iter().filter_map(|pool| pool.gateway);
+    gateways.map(|gateway| format!("{}@{}", SocketAddr::new(gateway, port), network.bridge)).collect()
 }
 
 /// Whether the host has IPv6 at all.

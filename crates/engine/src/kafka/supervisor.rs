@@ -7,7 +7,7 @@ use super::{
 };
 use crate::shared::Shared;
 use std::{
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -28,24 +28,24 @@ enum Over {
 }
 
 /// Until the engine goes.
-pub(super) async fn keep(
-    shared: Weak<Shared>,
-    mut wanted: watch::Receiver<Option<Wanted>>,
-    status: watch::Sender<Status>,
-) {
+pub(super) async fn keep(shared: Weak<Shared>, mut wanted: watch::Receiver<Option<Wanted>>) {
     let mut restarts = 0;
     let mut wait = SOON;
     loop {
         let want = wanted.borrow_and_update().clone();
         let Some(want) = want else {
             (restarts, wait) = (0, SOON);
-            status.send_replace(Status::default());
+            // Nobody is left to be told, if the engine has gone.
+            if let Some(shared) = shared.upgrade() {
+                shared.kafka.send_replace(Status::default());
+            }
             if wanted.changed().await.is_err() {
                 return;
             }
             continue;
         };
         let Some(shared) = shared.upgrade() else { return };
+        let status = &shared.kafka;
         let starting = Status {
             state: State::Starting,
             port: want.port,
@@ -60,7 +60,7 @@ pub(super) async fn keep(
             return;
         }
         let began = Instant::now();
-        let mut run = Run { shared: &shared, wanted: &mut wanted, status: &status, restarts };
+        let mut run = Run { shared: &shared, wanted: &mut wanted, restarts };
         let over = run.run(want).await;
         name(&shared, false);
         let why = match over {
@@ -95,7 +95,6 @@ pub(super) async fn keep(
 struct Run<'a> {
     shared: &'a Arc<Shared>,
     wanted: &'a mut watch::Receiver<Option<Wanted>>,
-    status: &'a watch::Sender<Status>,
     restarts: u32,
 }
 
@@ -122,7 +121,7 @@ impl Run<'_> {
                 open += 1;
                 retry = false;
             }
-            let refused = !self.status.borrow().refused.is_empty();
+            let refused = !self.shared.kafka.borrow().refused.is_empty();
             tokio::select! {
                 answer = broker.answer() => match answer {
                     Some(answer) => {
@@ -156,11 +155,12 @@ impl Run<'_> {
     /// Publishes what the broker says of itself.
     fn serves(&self, want: &Wanted, broker: &Process, answer: Answer) {
         for (address, why) in &answer.failed {
-            if self.status.borrow().refused.get(address) != Some(why) {
+            if self.shared.kafka.borrow().refused.get(address) != Some(why) {
                 tracing::warn!("the Kafka broker cannot listen on {address}: {why}");
             }
         }
-        self.status.send_replace(Status {
+        name(self.shared, true);
+        self.shared.kafka.send_replace(Status {
             state: State::Running,
             port: want.port,
             pid: broker.pid(),
@@ -170,12 +170,10 @@ impl Run<'_> {
             error: String::new(),
             round: want.round,
         });
-        name(self.shared, true);
     }
 }
 
 /// Gives containers the broker's name, or takes it away.
 fn name(shared: &Shared, there: bool) {
-    shared.kafka_named.store(there, Ordering::Relaxed);
     shared.net.name_host(there.then_some(NAME));
 }
