@@ -21,10 +21,6 @@ pub(crate) async fn swarm_mode(_: Call) -> Reply {
     Err(Failure::absent("swarm mode is not supported by this version of Dhow"))
 }
 
-pub(crate) async fn websocket(_: Call) -> Reply {
-    Err(Failure::absent("attaching over WebSocket is not supported: use POST /containers/{id}/attach"))
-}
-
 pub(crate) async fn checkpoints(_: Call) -> Reply {
     Err(Failure::absent("checkpoints are not supported"))
 }

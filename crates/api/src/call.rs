@@ -46,6 +46,7 @@ impl Call {
 
     /// The whole body as JSON; an empty one is `null`.
     pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+        check_type(self.header("content-type"))?;
         let bytes = match Limited::new(self.request.body_mut(), JSON_LIMIT).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
@@ -64,6 +65,15 @@ impl Call {
     pub(crate) fn upload(self) -> mpsc::Receiver<dhow_engine::Result<Bytes>> {
         upload(self.request.into_body())
     }
+}
+
+/// Refuses what says that it is no JSON, before it is read. Who says nothing is believed, other than by docker.
+fn check_type(kind: &str) -> Result<(), Failure> {
+    let media = kind.split(';').next().unwrap_or_default().trim();
+    if media.is_empty() || media.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Failure::bad(format!("unsupported Content-Type header ({media}): must be 'application/json'")))
 }
 
 /// A body as it comes. When the client breaks off, the last piece is an error. What comes after the reader has seen enough is read and

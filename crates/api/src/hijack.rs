@@ -104,7 +104,7 @@ impl Framing {
         matches!(self, Self::Terminal | Self::Unwrapped(_))
     }
 
-    fn convert(&mut self, piece: BytesMut) -> io::Result<Bytes> {
+    pub(crate) fn convert(&mut self, piece: BytesMut) -> io::Result<Bytes> {
         match self {
             Self::Frames | Self::Terminal => Ok(piece.freeze()),
             Self::Wrapped => Ok(frames::encode(1, &piece).into()),
@@ -162,6 +162,7 @@ pub(crate) async fn hand_over(
         return Ok(without_upgrade(request, streams, input, framing, kind));
     }
     let head_is_read = peer::head_is_read(&request).await?;
+    let gone = peer::gone(&request);
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let client = async {
@@ -171,8 +172,14 @@ pub(crate) async fn hand_over(
             }
             Ok(client)
         };
-        if let Err(error) = upgraded(client, streams, input, framing).await {
-            tracing::debug!(%error, "attached client went away");
+        // A client that has said everything may have gone altogether, and the process may never say anything that shows it.
+        tokio::select! {
+            ended = upgraded(client, streams, input, framing) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "attached client went away");
+                }
+            }
+            () = gone => tracing::debug!("attached client has gone"),
         }
     });
     let mut answer = Response::new(Body::empty());
@@ -251,7 +258,12 @@ async fn type_in(
     Ok(false)
 }
 
-async fn typed(bytes: &[u8], to: &mut (impl AsyncWrite + Unpin), input: &mut Input) -> io::Result<bool> {
+/// Gives bytes to the process; `true`: they held the detach keys.
+pub(crate) async fn typed(
+    bytes: &[u8],
+    to: &mut (impl AsyncWrite + Unpin),
+    input: &mut Input,
+) -> io::Result<bool> {
     if !input.stdin {
         return Ok(false);
     }

@@ -30,7 +30,10 @@ mod show;
 mod show_host;
 mod stats;
 mod system;
+mod tls;
 mod transfer;
 mod volumes;
+mod websocket;
 
 pub use server::{Listener, Server};
+pub use tls::Tls;

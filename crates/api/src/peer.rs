@@ -1,7 +1,8 @@
-//! The client at the other end of a unix socket: whether it has gone, and whether it has read what was sent.
+//! The client at the other end of a socket: whether it has gone, and (of a unix socket) whether it has read what was sent.
 
 use http::{Request, header};
 use hyper::body::Incoming;
+use rustix::net::sockopt;
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
@@ -10,7 +11,7 @@ use std::{
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    net::UnixStream,
+    net::{TcpStream, UnixStream},
 };
 
 /// How long the head of an answer may lie unread before the stream behind it is sent all the same.
@@ -19,20 +20,35 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// So long nobody looks whether a client has gone.
 const UNWATCHED: Duration = Duration::from_millis(50);
 
+/// So long nothing is heard over TCP, then the kernel asks whether somebody is there: three times, every ten seconds.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// A second descriptor on a client's socket.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer(Arc<OwnedFd>);
+pub(crate) struct Peer {
+    fd: Arc<OwnedFd>,
+    tells_of_reading: bool,
+}
 
 impl Peer {
     pub(crate) fn of(stream: &UnixStream) -> io::Result<Self> {
-        Ok(Self(Arc::new(stream.as_fd().try_clone_to_owned()?)))
+        Ok(Self { fd: Arc::new(stream.as_fd().try_clone_to_owned()?), tells_of_reading: true })
+    }
+
+    /// Over TCP a client that has closed looks like one that has said everything; who answers no question of the kernel's has gone.
+    pub(crate) fn of_tcp(stream: &TcpStream) -> io::Result<Self> {
+        sockopt::set_tcp_keepidle(stream, SILENCE)?;
+        sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+        sockopt::set_tcp_keepcnt(stream, 3)?;
+        sockopt::set_socket_keepalive(stream, true)?;
+        Ok(Self { fd: Arc::new(stream.as_fd().try_clone_to_owned()?), tells_of_reading: false })
     }
 
     /// Ends when the peer has closed both directions.
     pub(crate) async fn gone(self) {
         // Most are over by then, and one that was closed meanwhile says so at once.
         tokio::time::sleep(UNWATCHED).await;
-        let ready = match watch(self.0, Interest::PRIORITY) {
+        let ready = match watch(self.fd, Interest::PRIORITY) {
             Ok(fd) => fd.ready(Interest::PRIORITY).await.map(drop),
             Err(error) => Err(error),
         };
@@ -44,7 +60,7 @@ impl Peer {
 
     /// From now on: ends when the peer has read something. A unix socket tells its sender of every piece that was taken.
     async fn reads(&self) -> io::Result<impl Future<Output = ()> + Send + use<>> {
-        let fd = watch(self.0.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?;
+        let fd = watch(self.fd.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?;
         // Watching begins with the present state, which is no news.
         fd.writable().await?.clear_ready();
         Ok(async move {
@@ -63,6 +79,17 @@ fn watch<T: std::os::fd::AsRawFd>(fd: T, interest: Interest) -> io::Result<Async
     AsyncFd::with_interest(fd, interest)
 }
 
+/// Ends when the client of this request has closed both directions.
+pub(crate) fn gone(request: &Request<Incoming>) -> impl Future<Output = ()> + Send + use<> {
+    let peer = request.extensions().get::<Peer>().cloned();
+    async move {
+        match peer {
+            Some(peer) => peer.gone().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Ends when the client of this request has read the head of the answer, which must not be sent before this is asked.
 ///
 /// Some clients (docker-py among them) read a head through a buffer, throw the buffer away, and go on with the bare socket: output that
@@ -73,7 +100,11 @@ pub(crate) async fn head_is_read(
 ) -> io::Result<Option<impl Future<Output = ()> + Send + use<>>> {
     let agent = request.headers().get(header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
     match request.extensions().get::<Peer>() {
-        Some(peer) if !agent.starts_with(b"dhow/") && !agent.starts_with(b"Docker-Client/") => {
+        Some(peer)
+            if peer.tells_of_reading
+                && !agent.starts_with(b"dhow/")
+                && !agent.starts_with(b"Docker-Client/") =>
+        {
             peer.reads().await.map(Some)
         }
         _ => Ok(None),

@@ -4,7 +4,7 @@
 use crate::{
     absent, archive, build, containers, create, exec, hijack, images, kafka, logs, networks,
     route::{Kind::Change, Kind::Read, Route},
-    stats, system, transfer, volumes,
+    stats, system, transfer, volumes, websocket,
 };
 use http::Method;
 
@@ -51,7 +51,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST   "/containers/{}/pause"          24 Change containers::pause;
     POST   "/containers/{}/unpause"        24 Change containers::unpause;
     POST   "/containers/{}/attach"         24 Read   hijack::attach;
-    GET    "/containers/{}/attach/ws"      24 Read   absent::websocket;
+    GET    "/containers/{}/attach/ws"      24 Read   websocket::attach;
     POST   "/containers/{}/wait"           24 Read   containers::wait;
     DELETE "/containers/{*}"               24 Change containers::remove;
     GET    "/containers/{}/checkpoints"    25 Read   absent::checkpoints;

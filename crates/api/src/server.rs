@@ -9,12 +9,14 @@ use crate::{
     reply::Reply,
     route::{Kind, fit},
     routes::ROUTES,
+    tls::Tls,
 };
 use dhow_build::Builder;
 use dhow_engine::Engine;
 use dhow_wire::{query::Query, version::ApiVersion};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::{Request, body::Incoming};
+use rustix::io::Errno;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -28,6 +30,8 @@ pub enum Listener {
     Unix(UnixListener),
     /// Without TLS: whoever reaches it is root.
     Tcp(TcpListener),
+    /// With TLS.
+    Tls(TcpListener, Tls),
 }
 
 /// What handlers work on.
@@ -81,9 +85,13 @@ impl Server {
                 accepted = self.accept(&listener) => accepted,
                 () = connection::stopped(&mut stop) => return,
             };
-            if let Err(error) = accepted {
-                // Out of descriptors, most likely: the backlog keeps the clients until there are some again.
-                tracing::warn!(%error, "cannot accept a connection");
+            let Err(error) = accepted else { continue };
+            tracing::warn!(%error, "cannot accept a connection");
+            if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+            ) {
+                // The backlog keeps the clients until there is room for them again.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -106,9 +114,27 @@ impl Server {
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                let peer = Peer::of_tcp(&stream)?;
                 // TCP cannot tell a half-closed from a closed connection: both end it.
-                let service = move |request| answer(Arc::clone(&app), busy.clone(), request);
+                let service = move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(peer.clone());
+                    answer(Arc::clone(&app), busy.clone(), request)
+                };
                 tokio::spawn(connection::serve(stream, false, std::future::pending(), stop, held, service));
+            }
+            Listener::Tls(listener, tls) => {
+                let (stream, from) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                let (tls, peer) = (tls.clone(), Peer::of_tcp(&stream)?);
+                let service = move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(peer.clone());
+                    answer(Arc::clone(&app), busy.clone(), request)
+                };
+                tokio::spawn(async move {
+                    if let Some(stream) = tls.accept(stream, from).await {
+                        connection::serve(stream, false, std::future::pending(), stop, held, service).await;
+                    }
+                });
             }
         }
         Ok(())

@@ -82,7 +82,7 @@ pub(crate) async fn info(call: Call) -> Reply {
         .put("Volume", ["local"])
         .put("Network", ["bridge", "host", "null"])
         .put("Authorization", None::<()>)
-        .put("Log", ["json-file", "local", "none"]);
+        .put("Log", dhow_engine::containers::LOG_DRIVERS);
     let labels: Vec<String> = config.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let driver = if config.log.driver.is_empty() { "json-file" } else { &config.log.driver };
     let commit = || Record::new().put("ID", "").put("Expected", "").end();

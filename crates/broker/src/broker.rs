@@ -7,6 +7,7 @@ use crate::{
     log::now,
     storage::Storage,
     topics::{Topic, TopicId, config::Values},
+    txn::Txns,
 };
 use dhow_kafka::Uuid;
 use std::{future::poll_fn, path::PathBuf, sync::Arc, time::Duration};
@@ -14,6 +15,9 @@ use tokio::sync::Notify;
 
 /// How long after something was written the broker looks for what retention no longer wants.
 const TIDY: Duration = Duration::from_mins(5);
+
+/// How long after an end of a transaction that did not work the next try is made.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the broker is told at its start.
 #[derive(Clone, Debug)]
@@ -40,6 +44,7 @@ pub struct Broker {
     pub(crate) settings: Settings,
     pub(crate) storage: Storage,
     pub(crate) groups: Groups,
+    pub(crate) txns: Txns,
     /// Something was written.
     pub(crate) written: Notify,
 }
@@ -52,7 +57,8 @@ impl Broker {
     pub fn open(settings: Settings) -> Result<Self> {
         let storage = Storage::open(&settings.data, settings.defaults.clone())?;
         let groups = Groups::open(Arc::clone(&storage.journal), Limits::default(), now());
-        Ok(Self { settings, storage, groups, written: Notify::new() })
+        let txns = Txns::open(Arc::clone(&storage.journal));
+        Ok(Self { settings, storage, groups, txns, written: Notify::new() })
     }
 
     /// Removes what is too old or too much, for ever: some time after something was written, and when something grows old.
@@ -78,6 +84,9 @@ impl Broker {
         if let Err(error) = self.groups.expire(now()) {
             tracing::warn!("cannot forget old offsets: {error}");
         }
+        if let Err(error) = self.txns.expire(now()) {
+            tracing::warn!("cannot forget old transactional ids: {error}");
+        }
         self.storage.tidy(now())
     }
 
@@ -94,6 +103,29 @@ impl Broker {
             tokio::select! {
                 () = earlier => {}
                 () = tokio::time::sleep(left) => self.groups.tick(now()),
+            }
+        }
+    }
+
+    /// Wakes the transactions when one takes too long or was left half-ended, for ever; while none is open, never.
+    pub async fn watch_transactions(self: Arc<Self>) {
+        loop {
+            let due = self.txns.deadline();
+            let earlier = poll_fn(|context| self.txns.poll_earlier(due, context));
+            let Some(due) = due else {
+                earlier.await;
+                continue;
+            };
+            let left = Duration::from_millis((due - now()).max(0).unsigned_abs());
+            tokio::select! {
+                () = earlier => {}
+                () = tokio::time::sleep(left) => {
+                    self.txns.tick(&self.storage, now()).await;
+                    if self.txns.deadline().is_some_and(|due| due <= now()) {
+                        // the disk fails, or somebody is at it: not again at once
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
             }
         }
     }

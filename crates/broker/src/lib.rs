@@ -37,7 +37,7 @@ pub use flush::{Flusher, Ticket};
 pub use journal::{Change, Journal};
 pub use listen::Endpoint;
 pub use log::{
-    Aborted, Appended, Config, Durability, Found, Isolation, Offsets, Partition, Slice, When, now,
+    Aborted, Appended, Config, Durability, Found, Isolation, Offsets, Partition, Slice, When, Writer, now,
 };
 pub use serve::accept;
 pub use storage::Storage;

@@ -6,6 +6,7 @@ mod control;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use dhow_broker::{Broker, Endpoint, Settings, accept};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::{
     net::TcpListener,
@@ -73,7 +74,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Partitions and connections have a file each: as many as this process may have at all.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
 fn start(flags: Flags) -> Result<()> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(4)
@@ -108,6 +118,7 @@ async fn run(flags: Flags) -> Result<()> {
     }
     tasks.push(tokio::spawn(Arc::clone(&broker).tidy()));
     tasks.push(tokio::spawn(Arc::clone(&broker).watch_groups()));
+    tasks.push(tokio::spawn(Arc::clone(&broker).watch_transactions()));
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),

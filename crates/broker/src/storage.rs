@@ -10,14 +10,14 @@
 use crate::{
     error::{At as _, Error, Kind, Result},
     flush::Flusher,
-    journal::Journal,
+    journal::{Journal, sync_folder},
     log::Shared,
     topics::{Topics, config::Values},
 };
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{File, OpenOptions},
-    io::ErrorKind,
+    io::{ErrorKind, Write as _},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -130,7 +130,15 @@ fn check_format(folder: &Path) -> Result<()> {
         }
         // A journal without the file is one that we did not write.
         Err(error) if error.kind() == ErrorKind::NotFound && !folder.join("journal").exists() => {
-            std::fs::write(&path, FORMAT).at("write", path.display())
+            let new = folder.join("format.new");
+            let write = || {
+                let mut file = File::create(&new)?;
+                file.write_all(FORMAT.as_bytes())?;
+                file.sync_all()?;
+                std::fs::rename(&new, &path)
+            };
+            write().at("write", path.display())?;
+            sync_folder(folder)
         }
         Err(error) => Err(error).at("read", path.display()),
     }

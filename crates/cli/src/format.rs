@@ -95,6 +95,21 @@ pub(crate) fn render(format: &str, value: &Value) -> anyhow::Result<String> {
 }
 
 impl Listing<'_> {
+    /// The same for `-q`, which shows one field alone where no format is given.
+    pub(crate) fn render_quiet(
+        &self,
+        only: Option<&str>,
+        format: Option<&str>,
+        rows: &[Row],
+    ) -> anyhow::Result<String> {
+        match (only, format) {
+            (Some(field), None) => {
+                Ok(rows.iter().filter_map(|row| row[field].as_str()).map(|it| format!("{it}\n")).collect())
+            }
+            _ => self.render(format, rows),
+        }
+    }
+
     /// The whole text of a list.
     pub(crate) fn render(&self, format: Option<&str>, rows: &[Row]) -> anyhow::Result<String> {
         let default =

@@ -18,10 +18,25 @@ pub(crate) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "dhowd", version, about = "The container engine of Dhow: serves the Docker Engine API")]
 pub(crate) struct Flags {
-    /// Socket to serve: unix:///path or tcp://address:port (no TLS); repeatable. Default: <exec-root>/docker.sock, and
-    /// /var/run/docker.sock unless another engine holds it
+    /// Socket to serve: unix:///path, tcp://address:port, or fd:// for what systemd passes; repeatable. Default:
+    /// <exec-root>/docker.sock, and /var/run/docker.sock unless another engine holds it
     #[arg(short = 'H', long = "host", value_name = "SOCKET")]
     pub(crate) host: Vec<String>,
+    /// Use TLS on TCP sockets; implied by --tlsverify. Without it only loopback addresses are served, unless this is --tls=false
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) tls: Option<bool>,
+    /// Use TLS and let only clients in whose certificate the CA has signed
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) tlsverify: Option<bool>,
+    /// Trust clients' certificates signed only by this CA [default: ~/.docker/ca.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscacert: Option<PathBuf>,
+    /// TLS certificate [default: ~/.docker/cert.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscert: Option<PathBuf>,
+    /// TLS key [default: ~/.docker/key.pem]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlskey: Option<PathBuf>,
     /// Where images, containers and volumes lie
     #[arg(long, value_name = "DIR")]
     pub(crate) data_root: Option<PathBuf>,
@@ -40,7 +55,7 @@ pub(crate) struct Flags {
     /// URL tried first for docker.io; repeatable
     #[arg(long, value_name = "URL")]
     pub(crate) registry_mirror: Vec<String>,
-    /// Default log driver: json-file, local, none
+    /// Default log driver: json-file, local, none, syslog, journald, fluentd, gelf
     #[arg(long, value_name = "DRIVER")]
     pub(crate) log_driver: Option<String>,
     /// Option of the default log driver, name=value; repeatable
@@ -82,6 +97,17 @@ pub(crate) struct Flags {
     pub(crate) cleanup: bool,
 }
 
+/// How TCP sockets are secured.
+#[derive(Debug, Clone)]
+pub(crate) enum Security {
+    /// With TLS.
+    Tls(dhow_api::Tls),
+    /// Nobody asked: only this machine is let in.
+    Loopback,
+    /// `--tls=false`: whoever reaches them is root.
+    Open,
+}
+
 impl Flags {
     fn exec_root(&self) -> PathBuf {
         self.exec_root.clone().unwrap_or_else(|| EXEC_ROOT.into())
@@ -100,6 +126,22 @@ impl Flags {
         hosts
     }
 
+    /// How TCP sockets are secured.
+    pub(crate) fn security(&self) -> Result<Security> {
+        let (tls, verify) = (self.tls.unwrap_or(false), self.tlsverify.unwrap_or(false));
+        if !tls && !verify {
+            let asked = self.tls == Some(false) || self.tlsverify == Some(false);
+            return Ok(if asked { Security::Open } else { Security::Loopback });
+        }
+        let home = std::env::var_os("DOCKER_CERT_PATH").map(PathBuf::from).unwrap_or_else(|| {
+            std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from).join(".docker")
+        });
+        let file = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| home.join(name));
+        let authority = verify.then(|| file(&self.tlscacert, "ca.pem"));
+        let (certificate, key) = (file(&self.tlscert, "cert.pem"), file(&self.tlskey, "key.pem"));
+        Ok(Security::Tls(dhow_api::Tls::read(&certificate, &key, authority.as_deref())?))
+    }
+
     /// What the engine is opened with.
     pub(crate) fn engine(self, shim: PathBuf) -> Result<Config> {
         let exec_root = std::path::absolute(self.exec_root()).context("--exec-root")?;
@@ -116,10 +158,7 @@ impl Flags {
             instance,
             pools: self.default_address_pool.iter().map(|text| pool(text)).collect::<Result<_>>()?,
             bip: self.bip.as_deref().map(|text| subnet(text).context("--bip")).transpose()?,
-            log: LogSpec {
-                driver: log_driver(self.log_driver)?,
-                options: pairs("--log-opt", &self.log_opt)?,
-            },
+            log: log(self.log_driver, pairs("--log-opt", &self.log_opt)?)?,
             labels: pairs("--label", &self.label)?,
             registry: dhow_registry::Config {
                 insecure: self.insecure_registry,
@@ -182,12 +221,10 @@ fn instance(exec_root: &Path) -> String {
     format!("{:06x}", hash & 0x00ff_ffff)
 }
 
-fn log_driver(driver: Option<String>) -> Result<String> {
-    let driver = driver.unwrap_or_else(|| "json-file".to_owned());
-    if !matches!(driver.as_str(), "json-file" | "local" | "none") {
-        bail!("--log-driver {driver:?} is not supported: json-file, local or none");
-    }
-    Ok(driver)
+fn log(driver: Option<String>, options: BTreeMap<String, String>) -> Result<LogSpec> {
+    let log = LogSpec { driver: driver.unwrap_or_else(|| "json-file".to_owned()), options };
+    dhow_engine::containers::check_log(&log).context("--log-driver, --log-opt")?;
+    Ok(log)
 }
 
 fn pairs(flag: &str, list: &[String]) -> Result<BTreeMap<String, String>> {
@@ -305,7 +342,8 @@ mod tests {
             ["--default-address-pool", "base=10.0.0.0/24,size=16"],
             ["--default-address-pool", "10.0.0.0/8"],
             ["--label", "a"],
-            ["--log-driver", "syslog"],
+            ["--log-driver", "splunk"],
+            ["--log-opt", "nope=1"],
         ] {
             assert!(flags(&bad).engine("/x".into()).is_err(), "{bad:?}");
         }

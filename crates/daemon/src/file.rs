@@ -15,6 +15,11 @@ const DEFAULT: &str = "/etc/dhow/daemon.json";
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct File {
     hosts: Vec<String>,
+    tls: Option<bool>,
+    tlsverify: Option<bool>,
+    tlscacert: Option<PathBuf>,
+    tlscert: Option<PathBuf>,
+    tlskey: Option<PathBuf>,
     data_root: Option<PathBuf>,
     exec_root: Option<PathBuf>,
     pidfile: Option<PathBuf>,
@@ -70,6 +75,11 @@ fn add(mut flags: Flags, text: &str) -> Result<Flags> {
     }
     let file: File = serde_json::from_str(text)?;
     list("hosts", &mut flags.host, file.hosts)?;
+    one("tls", &mut flags.tls, file.tls)?;
+    one("tlsverify", &mut flags.tlsverify, file.tlsverify)?;
+    one("tlscacert", &mut flags.tlscacert, file.tlscacert)?;
+    one("tlscert", &mut flags.tlscert, file.tlscert)?;
+    one("tlskey", &mut flags.tlskey, file.tlskey)?;
     one("data-root", &mut flags.data_root, file.data_root)?;
     one("exec-root", &mut flags.exec_root, file.exec_root)?;
     one("pidfile", &mut flags.pidfile, file.pidfile)?;

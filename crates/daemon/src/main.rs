@@ -1,6 +1,7 @@
 //! `dhowd`: flags → configuration → engine → sockets → signal → drain. Nothing else is decided here.
 #![forbid(unsafe_code)]
 
+mod activation;
 mod config;
 mod file;
 mod notify;
@@ -69,14 +70,16 @@ async fn run(flags: Flags) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let _pidfile = flags.pidfile.as_deref().map(PidFile::write).transpose()?;
-    let hosts = flags.hosts();
+    let (hosts, security) = (flags.hosts(), flags.security()?);
+    // Before anything else is opened: the numbers of the descriptors are all that names them.
+    let inherited = dhow_sys::inherited::take().context("cannot take the sockets that systemd passed")?;
     let cleanup = flags.cleanup;
     let config = flags.engine(shim()?)?;
     tracing::info!(version = VERSION, data_root = %config.data_root.display(), "opening the engine");
     let engine = Engine::open(config).await.context("cannot open the engine")?;
     let builder = Builder::new(engine.clone()).context("cannot open the builder")?;
     let server = Server::new(engine.clone(), builder, VERSION);
-    let sockets = sockets::bind(&hosts).await?;
+    let sockets = sockets::bind(&hosts, inherited, &security).await?;
     for (name, listener) in sockets.listeners {
         tracing::info!(socket = name, "API listens");
         let server = server.clone();

@@ -1,11 +1,18 @@
 //! Binding the API's sockets: stale files are removed, living ones respected.
 
+use crate::{
+    activation::{Activated, activated},
+    config::Security,
+};
 use anyhow::{Context, Result, bail};
 use dhow_api::Listener;
 use std::{
     fs::{self, Permissions},
     io::ErrorKind,
-    os::unix::fs::{PermissionsExt, chown},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{PermissionsExt, chown},
+    },
     path::{Path, PathBuf},
 };
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -18,8 +25,13 @@ pub(crate) struct Sockets {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-/// Binds all; a socket that may be another engine's is left out if it is.
-pub(crate) async fn bind(hosts: &[(String, bool)]) -> Result<Sockets> {
+/// Binds all; a socket that may be another engine's is left out if it is. `inherited` is what `fd://` means.
+pub(crate) async fn bind(
+    hosts: &[(String, bool)],
+    inherited: Vec<OwnedFd>,
+    security: &Security,
+) -> Result<Sockets> {
+    let mut inherited = Activated::new(inherited);
     let mut sockets = Sockets { listeners: Vec::new(), paths: Vec::new() };
     for (host, optional) in hosts {
         if let Some(path) = host.strip_prefix("unix://") {
@@ -43,18 +55,35 @@ pub(crate) async fn bind(hosts: &[(String, bool)]) -> Result<Sockets> {
         } else if let Some(address) = host.strip_prefix("tcp://") {
             let listener =
                 TcpListener::bind(address).await.with_context(|| format!("cannot listen on {host}"))?;
-            let bound = listener.local_addr().with_context(|| host.clone())?;
-            if !bound.ip().is_loopback() {
-                tracing::warn!(socket = %bound, "the API is open to the network without TLS: who reaches it is root here");
+            sockets.listeners.push(tcp(listener, security).with_context(|| host.clone())?);
+        } else if let Some(which) = host.strip_prefix("fd://") {
+            let taken = inherited.take(which).with_context(|| host.clone())?;
+            for fd in taken {
+                sockets.listeners.push(activated(fd, security).with_context(|| host.clone())?);
             }
-            sockets.listeners.push((format!("tcp://{bound}"), Listener::Tcp(listener)));
         } else {
-            bail!(
-                "--host {host:?} is not supported: unix:///path or tcp://address:port (fd:// and TLS are not)"
-            );
+            bail!("--host {host:?} is not supported: unix:///path, tcp://address:port or fd://");
         }
     }
     Ok(sockets)
+}
+
+/// A bound TCP socket with its security.
+pub(crate) fn tcp(listener: TcpListener, security: &Security) -> Result<(String, Listener)> {
+    let bound = listener.local_addr()?;
+    let name = format!("tcp://{bound}");
+    match security {
+        Security::Tls(tls) => return Ok((name, Listener::Tls(listener, tls.clone()))),
+        Security::Loopback if !bound.ip().is_loopback() => bail!(
+            "the API would be open to the network without TLS, and who reaches it is root here: use --tlsverify, or \
+             --tls=false to serve it all the same"
+        ),
+        Security::Loopback => {}
+        Security::Open => {
+            tracing::warn!(socket = name, "the API is open without TLS: who reaches it is root here");
+        }
+    }
+    Ok((name, Listener::Tcp(listener)))
 }
 
 /// Binds beside the name and renames, so that a client never meets the socket with other rights than it should have.
@@ -114,22 +143,49 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("dhowd-sockets-{}", std::process::id()));
         let path = folder.join("docker.sock");
         let host = format!("unix://{}", path.display());
-        let first = bind(&[(host.clone(), false)]).await.unwrap();
+        let first = bind(&[(host.clone(), false)], Vec::new(), &Security::Loopback).await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         assert!(
-            bind(&[(host.clone(), false)]).await.is_err_and(|e| e.to_string().contains("another engine"))
+            bind(&[(host.clone(), false)], Vec::new(), &Security::Loopback)
+                .await
+                .is_err_and(|e| e.to_string().contains("another engine"))
         );
-        assert!(bind(&[(host.clone(), true)]).await.unwrap().listeners.is_empty());
+        assert!(
+            bind(&[(host.clone(), true)], Vec::new(), &Security::Loopback)
+                .await
+                .unwrap()
+                .listeners
+                .is_empty()
+        );
         drop(first);
-        let second = bind(&[(host, false)]).await.unwrap();
+        let second = bind(&[(host, false)], Vec::new(), &Security::Loopback).await.unwrap();
         assert_eq!(second.listeners.len(), 1);
         remove(&second.paths);
         assert!(!path.exists());
         fs::remove_dir(folder).unwrap();
     }
 
+    async fn refused(host: &str, security: &Security) -> String {
+        bind(&[(host.to_owned(), false)], Vec::new(), security)
+            .await
+            .map(|_| ())
+            .unwrap_err()
+            .root_cause()
+            .to_string()
+    }
+
     #[tokio::test]
-    async fn unknown_schemes_are_refused() {
-        assert!(bind(&[("fd://".to_owned(), false)]).await.is_err());
+    async fn what_is_not_served_is_refused_by_name() {
+        assert!(refused("npipe://x", &Security::Loopback).await.contains("npipe://x"));
+        assert!(
+            refused("fd://", &Security::Loopback).await.starts_with("no sockets found via socket activation")
+        );
+        assert!(refused("fd://x", &Security::Loopback).await.starts_with("no sockets found"));
+        assert!(refused("tcp://0.0.0.0:0", &Security::Loopback).await.contains("without TLS"));
+        for (host, security) in
+            [("tcp://127.0.0.1:0", Security::Loopback), ("tcp://0.0.0.0:0", Security::Open)]
+        {
+            assert!(bind(&[(host.to_owned(), false)], Vec::new(), &security).await.is_ok(), "{host}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod suite {
     mod cgroups;
     mod compose;
     mod docker_cli;
+    mod doors;
     mod examples;
     mod exec;
     mod faults;
@@ -22,9 +23,12 @@ mod suite {
     mod logs;
     mod network;
     mod registry;
+    mod rude;
     mod run;
     mod runtimes;
     mod side_by_side;
+    mod sinks;
     mod survival;
+    mod tls;
     mod volumes;
 }

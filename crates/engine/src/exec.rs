@@ -344,7 +344,8 @@ async fn plan(
         if live.outside {
             return crate::runtimes::json(&process);
         }
-        Ok(dhow_runtime::plan_exec(&live.oci, &process, &shared.host)?.encode())
+        let plan = dhow_runtime::plan_exec(&live.oci, &process, &shared.host)?;
+        Ok(plan.in_keyring(&view.id)?.encode())
     })
     .await
 }

@@ -18,6 +18,7 @@ mod names;
 pub mod networks;
 mod runtimes;
 mod shared;
+mod sinks;
 pub mod steps;
 pub mod system;
 pub mod volumes;

@@ -174,13 +174,13 @@ impl Link {
         Ok(Asked { link: self, answer, silence })
     }
 
-    /// The first notice, which is `Hello`.
-    pub(crate) async fn hello(&self, notices: &mut Notices) -> Notice {
+    /// The first notice, which is `Hello`; none from a shim that cannot be woken.
+    pub(crate) async fn hello(&self, notices: &mut Notices) -> Option<Notice> {
         if let Ok(notice) = timeout(PATIENCE, notices.next()).await {
-            return notice;
+            return Some(notice);
         }
         self.prod(Signal::CONT).await;
-        notices.next().await
+        timeout(PATIENCE, notices.next()).await.ok()
     }
 
     /// Signals the shim itself, which says nothing.

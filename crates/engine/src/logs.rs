@@ -4,8 +4,8 @@
 //! One task answers one query. It reads on a blocking thread, in pieces; between pieces a follower sleeps on inotify, so nothing is
 //! polled. Rotation is noticed by the live file's inode, so that no record is lost between two files.
 
-mod files;
-mod record;
+pub(crate) mod files;
+pub(crate) mod record;
 
 use crate::{
     Error, Kind, Result,

@@ -1,7 +1,8 @@
 //! What every service stands on: the rooms below, the books in memory, the event stream.
 
 use crate::{
-    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, kafka, networks, volumes,
+    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, kafka, networks, sinks,
+    volumes,
 };
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) networks: networks::Book,
     pub(crate) volumes: volumes::Uses,
     pub(crate) execs: exec::Book,
+    /// Wakes those who forward logs.
+    pub(crate) log_folders: sinks::Hub,
     /// Stable over restarts.
     pub(crate) id: String,
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
@@ -85,6 +88,7 @@ impl Shared {
                 networks: networks::Book::default(),
                 volumes: volumes::Uses::default(),
                 execs: exec::Book::default(),
+                log_folders: sinks::Hub::default(),
                 id,
                 cgroup2,
                 draining: watch::Sender::new(false),

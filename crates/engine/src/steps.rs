@@ -173,6 +173,8 @@ fn prepare(shared: &Shared, step: &Step) -> Result<Made> {
             },
             netns_passed: step.network != StepNetwork::Host,
             make_cwd: true,
+            id: id.clone(),
+            keyring: true,
             ..Options::default()
         };
         let plan = dhow_runtime::plan(&oci, &options, &shared.host)?;

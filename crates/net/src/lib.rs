@@ -27,6 +27,7 @@ mod rules;
 mod sandbox;
 mod subnet;
 mod watch;
+mod worker;
 
 pub use config::{Config, Resolvers};
 pub use endpoint::{Attach, Counters, Endpoint};

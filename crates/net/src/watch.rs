@@ -1,25 +1,20 @@
 //! Sees when someone else deletes our table (`nft flush ruleset`, a firewall's reload) and has it written again.
 
+use crate::worker::Worker;
 use dhow_sys::netlink::{
     Family, Socket,
     nft::{NFT_GROUP, is_table_deleted},
 };
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
-    fd::OwnedFd,
+    event::{PollFd, PollFlags, poll},
     io::Errno,
 };
-use std::{
-    io,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::io;
 
 /// Handle of the thread; ends it when dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    end: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    _worker: Worker,
 }
 
 impl Watch {
@@ -27,11 +22,9 @@ impl Watch {
     pub(crate) fn start(table: String, repair: impl Fn() -> bool + Send + 'static) -> io::Result<Self> {
         let mut socket = Socket::open(Family::Netfilter)?;
         socket.join(NFT_GROUP)?;
-        let end = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let theirs = Arc::clone(&end);
-        let work = move || {
+        let worker = Worker::start("net-table", 256 * 1024, move |end| {
             loop {
-                let mut fds = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&*theirs, PollFlags::IN)];
+                let mut fds = [PollFd::new(&socket, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
                 let polled = poll(&mut fds, None);
                 let ending = !fds[1].revents().is_empty();
                 match polled {
@@ -46,21 +39,7 @@ impl Watch {
                     return;
                 }
             }
-        };
-        let thread = thread::Builder::new().name("net-table".into()).stack_size(256 * 1024).spawn(work)?;
-        Ok(Self { end, thread: Some(thread) })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // The counter of an eventfd overflows only after 2⁶⁴ writes.
-        rustix::io::write(&*self.end, &1u64.to_ne_bytes()).ok();
-        // The last handle may be dropped by the thread itself, inside `repair`.
-        if let Some(thread) =
-            self.thread.take().filter(|thread| thread.thread().id() != thread::current().id())
-        {
-            thread.join().ok();
-        }
+        })?;
+        Ok(Self { _worker: worker })
     }
 }

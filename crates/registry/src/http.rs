@@ -3,7 +3,7 @@
 use crate::{
     Error,
     net::{Proxies, Proxy},
-    tls,
+    tls::Trust,
 };
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -85,7 +85,7 @@ impl Http {
             return Ok(pool);
         }
         // Certificates are read from disk.
-        let config = tokio::task::spawn_blocking(move || tls::config(verify)).await;
+        let config = tokio::task::spawn_blocking(move || Trust { verify, ..Trust::default() }.config()).await;
         let config = config.map_err(|error| Error::internal(format!("set up TLS: {error}")))?;
         let config = config.map_err(|error| Error::internal(format!("set up TLS: {error}")))?;
         let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();

@@ -23,3 +23,4 @@ pub use about::About;
 pub use client::{Client, Config, Credentials, Progress};
 pub use error::{Error, Kind};
 pub use push::Pushed;
+pub use tls::Trust;

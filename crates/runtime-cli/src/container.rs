@@ -33,6 +33,9 @@ pub(crate) struct Record {
     pub(crate) cgroups: Vec<PathBuf>,
     /// Whether systemd made them.
     pub(crate) systemd: bool,
+    /// Whether it has a session keyring of its own, which further processes join.
+    #[serde(default)]
+    pub(crate) keyring: bool,
     pub(crate) poststart: Vec<Hook>,
     pub(crate) poststop: Vec<Hook>,
 }

@@ -99,6 +99,7 @@ fn keep(
         annotations: bundle.spec.annotations.clone(),
         cgroups: plan.cgroup_dirs().to_vec(),
         systemd: context.systemd,
+        keyring: !arguments.is("no-new-keyring"),
         poststart: hooks.poststart,
         poststop: hooks.poststop,
     };

@@ -7,6 +7,7 @@ use crate::plan::{Body, Plan};
 use crate::process::{Process, Reaper, Undo};
 use crate::wire::{self, Answer};
 use crate::{Error, birth, step, trees};
+use dhow_sys::clone::new;
 use dhow_sys::exec::{Image, close_all};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, open};
@@ -122,6 +123,7 @@ fn start(
     let groups: Vec<Gid> = body.program.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let doors = Doors::open(&body.cgroups)?;
     let joins = joins(&body.joins)?;
+    not_ours(body, &joins)?;
     let trees = trees::make(body)?;
     let hooks = body.hooks.as_ref().map(|hooks| hook_images(hooks, body)).transpose()?;
     let Streams { fds: streams, size } = streams(body, stdio)?;
@@ -255,6 +257,28 @@ fn joins(joins: &[step::Join]) -> Result<Vec<(u64, OwnedFd)>, Error> {
         Ok((join.flag, fd))
     };
     joins.iter().map(open).collect()
+}
+
+/// A namespace that is joined may be the caller's own, which is the host's: nothing that is set for the container may be set there.
+fn not_ours(body: &Body, joins: &[(u64, OwnedFd)]) -> Result<(), Error> {
+    for (flag, fd) in joins {
+        let Some(step) = body.steps.iter().find(|step| step.changes() == Some(*flag)) else { continue };
+        let own = match *flag {
+            new::NET => "/proc/self/ns/net",
+            new::IPC => "/proc/self/ns/ipc",
+            new::UTS => "/proc/self/ns/uts",
+            _ => continue,
+        };
+        let failed = |e| Error::os("stat namespace", own, e);
+        let (joined, own) = (rustix::fs::fstat(fd).map_err(failed)?, rustix::fs::stat(own).map_err(failed)?);
+        if (joined.st_dev, joined.st_ino) == (own.st_dev, own.st_ino) {
+            return Err(Error::invalid(
+                "linux.namespaces",
+                format_args!("{step}: the namespace that is joined is the host's, which it would change"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the writable layer's folders with the owner and mode of the image's root.

@@ -1,6 +1,7 @@
 //! What a plan is made of. Everything is computed: the child only reads.
 
 use crate::code::{choice, record};
+use dhow_sys::clone::new;
 use std::ffi::CString;
 use std::fmt;
 use std::path::PathBuf;
@@ -212,6 +213,16 @@ Step {
 });
 
 impl Step {
+    /// The namespace that it sets something of.
+    pub(crate) fn changes(&self) -> Option<u64> {
+        match self {
+            Self::Sysctl { path, .. } if path.to_bytes().starts_with(b"/proc/sys/net/") => Some(new::NET),
+            Self::Sysctl { .. } => Some(new::IPC),
+            Self::Hostname { .. } | Self::Domainname { .. } => Some(new::UTS),
+            _ => None,
+        }
+    }
+
     /// Verb and object, as errors and printed plans say them.
     pub(crate) fn words(&self) -> (&'static str, &[u8]) {
         match self {

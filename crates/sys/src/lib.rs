@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod exec;
+pub mod inherited;
 pub mod ioprio;
 pub mod keyring;
 pub mod mount;

@@ -26,6 +26,7 @@ pub mod status;
 pub mod text;
 pub mod time;
 pub mod version;
+pub mod websocket;
 
 /// Text that does not follow the notation it should; the sentence names it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

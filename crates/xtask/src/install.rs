@@ -25,9 +25,17 @@ pub(crate) const TEST: &[Need] = &[
     ("podman", "podman"),
     ("containerd", "containerd"),
     ("strace", "strace"),
-    ("runc", "runc"),
     ("unzip", "unzip"),
     ("kcat", "kcat"),
+    // log sinks, and certificates
+    ("rsyslogd", "rsyslog"),
+    ("journalctl", "systemd"),
+    ("/usr/lib/python3/dist-packages/msgpack/__init__.py", "python3-msgpack"),
+    ("openssl", "openssl"),
+    // docker's client in Python, and what it attaches over
+    ("/usr/lib/python3/dist-packages/docker/__init__.py", "python3-docker"),
+    ("/usr/lib/python3/dist-packages/websocket/__init__.py", "python3-websocket"),
+    ("systemd-socket-activate", "systemd"),
 ];
 /// To count system calls.
 pub(crate) const TRACE: &[Need] = &[("strace", "strace")];

@@ -4,14 +4,31 @@ use super::Call;
 use crate::serve::SERVED;
 use dhow_kafka::{
     Code, Key,
-    messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse},
+    messages::api_versions::{
+        ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+    },
 };
+
+/// The feature that clients of transactions go by.
+const TRANSACTIONS: &str = "transaction.version";
+/// KIP-890: `Produce` makes its partitions part of the transaction, `EndTxn` gives the producer another epoch.
+const TRANSACTIONS_LEVEL: i16 = 2;
 
 pub(crate) fn api_versions(_: &Call<'_>, _: ApiVersionsRequest) -> ApiVersionsResponse {
     ApiVersionsResponse {
         api_keys: keys(),
-        // without a number of their own, features would be ignored; there are none yet
+        supported_features: vec![SupportedFeatureKey {
+            name: TRANSACTIONS.to_owned(),
+            min_version: 0,
+            max_version: TRANSACTIONS_LEVEL,
+        }],
+        // clients ignore what has no epoch; ours never changes
         finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: TRANSACTIONS.to_owned(),
+            max_version_level: TRANSACTIONS_LEVEL,
+            min_version_level: TRANSACTIONS_LEVEL,
+        }],
         ..ApiVersionsResponse::default()
     }
 }

@@ -49,20 +49,26 @@ pub(crate) fn describe_cluster(call: &Call<'_>, request: DescribeClusterRequest)
 /// Who coordinates a group or a transaction.
 mod coordinated {
     pub(super) const GROUP: i8 = 0;
+    pub(super) const TRANSACTION: i8 = 1;
 }
 
 pub(crate) async fn find_coordinator(
     call: &Call<'_>,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    if request.key_type == coordinated::GROUP
-        && let Err(error) = internal::show(call, internal::OFFSETS).await
+    let state = match request.key_type {
+        coordinated::GROUP => Some(internal::OFFSETS),
+        coordinated::TRANSACTION => Some(internal::TRANSACTIONS),
+        _ => None,
+    };
+    if let Some(topic) = state
+        && let Err(error) = internal::show(call, topic).await
     {
-        // groups work without it
+        // what it is for works without it
         note(&error);
     }
     let one = |key: String| {
-        if request.key_type == coordinated::GROUP {
+        if state.is_some() {
             let (host, port) = (call.at.host.clone(), call.at.port.into());
             return Coordinator { key, node_id: call.node(), host, port, ..Coordinator::default() };
         }

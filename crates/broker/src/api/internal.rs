@@ -8,7 +8,9 @@ use crate::{
 
 /// Kafka's offsets of groups.
 pub(crate) const OFFSETS: &str = "__consumer_offsets";
-const ALL: [&str; 2] = [OFFSETS, "__transaction_state"];
+/// Kafka's transactional ids.
+pub(crate) const TRANSACTIONS: &str = "__transaction_state";
+const ALL: [&str; 2] = [OFFSETS, TRANSACTIONS];
 
 /// Whether clients are told that it is none of theirs.
 pub(crate) fn is_internal(topic: &str) -> bool {
@@ -22,7 +24,7 @@ pub(crate) fn configuration() -> Values {
     values.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// Makes the topic if it is not there, as Kafka does when a group is first looked for: empty, of one partition.
+/// Makes the topic if it is not there, as Kafka does when a coordinator is first looked for: empty, of one partition.
 pub(crate) async fn show(call: &Call<'_>, name: &'static str) -> Result<()> {
     if call.broker.storage.topics.get(name).is_some() {
         return Ok(());

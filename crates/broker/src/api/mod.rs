@@ -17,6 +17,9 @@ pub(crate) mod records;
 pub(crate) mod replicas;
 pub(crate) mod topic_partitions;
 pub(crate) mod topics;
+pub(crate) mod transactions;
+pub(crate) mod txn_offsets;
+pub(crate) mod txn_tools;
 
 use crate::{
     broker::Broker,

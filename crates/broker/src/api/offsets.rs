@@ -76,7 +76,8 @@ pub(crate) async fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest)
 
 pub(crate) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= 8 {
-        let groups = request.groups.into_iter().map(|asked| fetch(call, asked)).collect();
+        let stable = request.require_stable;
+        let groups = request.groups.into_iter().map(|asked| fetch(call, asked, stable)).collect();
         return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
     }
     // one group, in the shape of before
@@ -90,7 +91,7 @@ pub(crate) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> Offs
     });
     let asked =
         OffsetFetchRequestGroup { group_id: request.group_id, topics, ..OffsetFetchRequestGroup::default() };
-    let answer = fetch(call, asked);
+    let answer = fetch(call, asked, request.require_stable);
     let topics = answer.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
         name: topic.name,
         partitions: topic
@@ -112,10 +113,10 @@ pub(crate) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> Offs
     }
 }
 
-fn fetch(call: &Call<'_>, asked: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn fetch(call: &Call<'_>, asked: OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
     let groups = &call.broker.groups;
     let group = &asked.group_id;
-    let topics = match asked.topics {
+    let mut topics = match asked.topics {
         None => everything(call, group),
         Some(topics) => topics
             .into_iter()
@@ -135,6 +136,15 @@ fn fetch(call: &Call<'_>, asked: OffsetFetchRequestGroup) -> OffsetFetchResponse
             })
             .collect(),
     };
+    if stable {
+        for topic in &mut topics {
+            for one in &mut topic.partitions {
+                if call.broker.txns.is_pending(group, &(topic.name.clone(), one.partition_index)) {
+                    (one.committed_offset, one.error_code) = (-1, Code::UnstableOffsetCommit.code());
+                }
+            }
+        }
+    }
     OffsetFetchResponseGroup { group_id: asked.group_id, topics, ..OffsetFetchResponseGroup::default() }
 }
 

@@ -3,17 +3,21 @@
 use super::{Call, internal::is_internal, note};
 use crate::{
     error::{Error, Kind, Result},
-    log::{Appended, Durability},
+    log::{Appended, Durability, Partition, now},
     topics::Topic,
+    txn::Identity,
 };
 use dhow_kafka::{
     Code, Message as _, Records, Uuid,
+    batch::Header,
     messages::produce::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse},
 };
 use std::{ops::Range, sync::Arc};
 
 /// The first version whose batches are of format 2.
 pub(crate) const FIRST: i16 = 3;
+/// The first version whose batches make their partition part of the transaction.
+const IMPLICIT: i16 = 12;
 const NO_ACKS: i16 = 0;
 const LEADER: i16 = 1;
 const ALL: i16 = -1;
@@ -38,13 +42,13 @@ struct Part {
     records: Range<usize>,
 }
 
-/// Writes what a request brings; `None` if it wants no answer.
-pub(crate) fn produce(
+/// Writes what a request brings; `None` if it wants no answer. It waits only for a partition's place in a transaction.
+pub(crate) async fn produce(
     call: &Call<'_>,
     body: &mut [u8],
 ) -> std::result::Result<Option<Produced>, dhow_kafka::Error> {
     let request = ProduceRequest::decode(body, call.version)?;
-    let (acks, transactional) = (request.acks, request.transactional_id.is_some());
+    let (acks, transaction) = (request.acks, request.transactional_id);
     let begin = body.as_ptr().addr();
     let range = |records: Records<'_>| {
         let bytes = records.bytes();
@@ -66,10 +70,16 @@ pub(crate) fn produce(
         let mut responses = Vec::with_capacity(parts.len());
         for part in parts {
             let place = (produced.response.responses.len(), responses.len());
-            let outcome = check(acks, transactional).map_or_else(
-                || append(found.as_ref(), &part, &mut body[part.records.clone()], acks),
-                |code| Err((code, None)),
-            );
+            let batch = &mut body[part.records.clone()];
+            let outcome = match partition(found.as_ref(), part.index, acks) {
+                Err(code) => Err((code, None)),
+                Ok(partition) => {
+                    match enlisted(call, transaction.as_deref(), (partition.1, part.index), batch).await {
+                        Err(code) => Err((code, None)),
+                        Ok(()) => append(partition.0, batch, acks),
+                    }
+                }
+            };
             responses.push(match outcome {
                 Ok(appended) => produced.took(place, part.index, appended, acks),
                 Err((Code::UnknownTopicOrPartition, _)) if call.version >= 13 && found.is_none() => {
@@ -88,25 +98,52 @@ pub(crate) fn produce(
     Ok((acks != NO_ACKS).then_some(produced))
 }
 
-/// What is wrong with a request as a whole.
-fn check(acks: i16, transactional: bool) -> Option<Code> {
+/// The partition that is written to, and its topic's name.
+fn partition(
+    topic: Option<&Arc<Topic>>,
+    number: i32,
+    acks: i16,
+) -> std::result::Result<(&Partition, &str), Code> {
     if ![NO_ACKS, LEADER, ALL].contains(&acks) {
-        return Some(Code::InvalidRequiredAcks);
+        return Err(Code::InvalidRequiredAcks);
     }
-    transactional.then_some(Code::TransactionalIdAuthorizationFailed)
+    let topic = topic.ok_or(Code::UnknownTopicOrPartition)?;
+    if is_internal(&topic.name) {
+        return Err(Code::InvalidTopic);
+    }
+    Ok((topic.partition(number).ok_or(Code::UnknownTopicOrPartition)?, &topic.name))
+}
+
+/// Whether a transaction's batch may be written: the transaction has the partition, or gets it now (from version 12 on, KIP-890).
+async fn enlisted(
+    call: &Call<'_>,
+    transaction: Option<&str>,
+    (topic, number): (&str, i32),
+    batch: &[u8],
+) -> std::result::Result<(), Code> {
+    // what is no batch is refused when it is appended
+    let Some(header) = Header::read(batch).ok().filter(Header::transactional) else { return Ok(()) };
+    let id = transaction.ok_or(Code::InvalidTxnState)?;
+    let identity = Identity { id: header.producer_id, epoch: header.producer_epoch };
+    let place = (topic.to_owned(), number);
+    let txns = &call.broker.txns;
+    if call.version < IMPLICIT {
+        // older producers try again after this one, and give up after the other
+        let retried =
+            |code| if code == Code::ConcurrentTransactions { Code::NotEnoughReplicas } else { code };
+        return txns.verify(id, identity, &place).map_err(retried);
+    }
+    match txns.enlist(id, identity, [place], None, now())? {
+        None => Ok(()),
+        Some(ticket) => ticket.await.map_err(|_| Code::CoordinatorNotAvailable),
+    }
 }
 
 fn append(
-    topic: Option<&Arc<Topic>>,
-    part: &Part,
+    partition: &Partition,
     batch: &mut [u8],
     acks: i16,
 ) -> std::result::Result<Appended, (Code, Option<Error>)> {
-    let partition = topic.and_then(|topic| topic.partition(part.index));
-    let partition = partition.ok_or((Code::UnknownTopicOrPartition, None))?;
-    if topic.is_some_and(|topic| is_internal(&topic.name)) {
-        return Err((Code::InvalidTopic, None));
-    }
     let durability = if acks == ALL { Durability::Synced } else { Durability::Soon };
     partition.append(batch, durability).map_err(|error| (note(&error), Some(error)))
 }

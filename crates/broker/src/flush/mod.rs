@@ -25,7 +25,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Something with a file behind it.
 pub(crate) trait Flush: Send + Sync {
     /// Syncs what was written until now and reports to those who wait. Called on the flusher's thread alone.
-    fn flush(&self);
+    fn flush(self: Arc<Self>);
 }
 
 /// The thread that syncs.

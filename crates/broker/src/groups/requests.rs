@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{error::Result, flush::Ticket};
 use dhow_kafka::Code;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// JoinGroup.
 #[derive(Debug, Clone, Default)]
@@ -330,7 +330,7 @@ impl Groups {
         self.journal.put(gone.collect())
     }
 
-    /// Forgets groups and offsets that nobody has used for longer than the limit.
+    /// Forgets offsets that nobody has used for longer than the limit, and groups without members and offsets.
     ///
     /// # Errors
     /// [`crate::Kind::Storage`]
@@ -338,19 +338,22 @@ impl Groups {
         let mut all = self.lock();
         let mut changes = Vec::new();
         let before = now.saturating_sub(self.limits.retention);
+        let mut used = HashSet::new();
         for id in offsets::groups(&self.journal) {
-            let group = all.groups.get(&id);
-            if group.is_some_and(|group| group.state != State::Empty || group.since > before) {
-                continue;
+            let in_use = |group: &Group| group.state != State::Empty || group.since > before;
+            let offsets = self.all_committed(&id);
+            let old = |committed: &Committed| {
+                committed.timestamp <= before && !all.groups.get(&id).is_some_and(in_use)
+            };
+            if offsets.iter().any(|(_, committed)| !old(committed)) {
+                used.insert(id.clone());
             }
-            let old =
-                self.all_committed(&id).into_iter().filter(|(_, committed)| committed.timestamp <= before);
-            changes.extend(old.map(|(partition, _)| offsets::change(&id, &partition, None)));
+            let gone = offsets.iter().filter(|(_, committed)| old(committed));
+            changes.extend(gone.map(|(partition, _)| offsets::change(&id, partition, None)));
         }
-        let idle =
-            |group: &Group| group.state == State::Empty && group.since <= before && group.pending.is_empty();
-        let gone: Vec<String> =
-            all.groups.iter().filter(|(_, group)| idle(group)).map(|(id, _)| id.clone()).collect();
+        let idle = |group: &Group| group.state == State::Empty && group.pending.is_empty();
+        let gone = all.groups.iter().filter(|(id, group)| idle(group) && !used.contains(*id));
+        let gone: Vec<String> = gone.map(|(id, _)| id.clone()).collect();
         changes.extend(gone.iter().map(|id| (format!("group/{id}"), None)));
         if changes.is_empty() {
             return Ok(());

@@ -130,7 +130,8 @@ pub(super) fn write_snapshot(folder: &Path, live: &Live, number: u64) -> Result<
     Ok(file)
 }
 
-/// Appends to the snapshot what the journal got meanwhile (its bytes from `from` on), and makes it the journal.
+/// Appends to the snapshot what the journal got meanwhile (its bytes from `from` on), and makes it the journal; the folder is still to be
+/// synced. After an error the old one is the journal.
 pub(super) fn replace(folder: &Path, snapshot: File, old: &Tail, from: u64) -> Result<Tail> {
     let name = new_path(folder);
     let name = name.display();
@@ -139,9 +140,9 @@ pub(super) fn replace(folder: &Path, snapshot: File, old: &Tail, from: u64) -> R
     let end = snapshot.metadata().at("look at", &name)?.len();
     snapshot.write_all_at(&rest, end).at("write", &name)?;
     snapshot.sync_all().at("sync", &name)?;
+    let tail = Tail::new(Arc::new(snapshot), end + rest.len() as u64).at("open", &name)?;
     std::fs::rename(new_path(folder), folder.join("journal")).at("rename", &name)?;
-    sync_folder(folder)?;
-    Tail::new(Arc::new(snapshot), end + rest.len() as u64).at("open", name)
+    Ok(tail)
 }
 
 fn new_path(folder: &Path) -> PathBuf {

@@ -2,8 +2,8 @@
 //! sum each; in memory a map. Key → value, both opaque.
 //!
 //! A change is in the map at once and on disk when its ticket is kept. Changes become durable in the order of their [`Journal::put`]:
-//! when one is on disk, so is every earlier one. When most of the file is garbage, the flusher's thread writes a snapshot beside
-//! it, appends what came meanwhile, and renames it.
+//! when one is on disk, so is every earlier one. When most of the file is garbage, a thread of its own writes a snapshot beside it, appends
+//! what came meanwhile, and renames it.
 
 mod file;
 mod frame;
@@ -19,6 +19,7 @@ use file::Live;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
 };
 
 /// A file smaller than this is never rewritten.
@@ -44,6 +45,8 @@ struct State {
     synced: u64,
     /// Reported to the flusher since it last looked.
     reported: bool,
+    /// The thread that writes a snapshot.
+    compacting: Option<JoinHandle<()>>,
     /// After a sync that failed nobody knows what the disk has: nothing is promised any more.
     failed: Option<Error>,
 }
@@ -63,7 +66,16 @@ impl Journal {
         let (tail, replayed) = file::open(folder)?;
         let live_size = replayed.live.iter().map(|(key, value)| frame::size(key, Some(value))).sum();
         let (number, live) = (replayed.number, replayed.live);
-        let state = State { tail, live, live_size, number, synced: number, reported: false, failed: None };
+        let state = State {
+            tail,
+            live,
+            live_size,
+            number,
+            synced: number,
+            reported: false,
+            compacting: None,
+            failed: None,
+        };
         Ok(Self(Arc::new(Inner {
             folder: folder.to_owned(),
             flusher,
@@ -136,8 +148,10 @@ impl State {
         Ok(())
     }
 
-    fn is_mostly_garbage(&self) -> bool {
-        self.tail.end() >= COMPACT_FROM && self.tail.end() > 2 * self.live_size as u64
+    /// Whether it is time for a snapshot, and nobody is at it.
+    fn wants_snapshot(&self) -> bool {
+        let idle = self.compacting.as_ref().is_none_or(JoinHandle::is_finished);
+        idle && self.tail.end() >= COMPACT_FROM && self.tail.end() > 2 * self.live_size as u64
     }
 }
 
@@ -146,17 +160,23 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes the snapshot while others put.
     fn compact(&self) -> Result<()> {
         let (live, number, from) = {
             let state = self.lock();
-            if !state.is_mostly_garbage() {
-                return Ok(());
-            }
             (state.live.clone(), state.number, state.tail.end())
         };
         let snapshot = file::write_snapshot(&self.folder, &live, number)?;
         let mut state = self.lock();
         state.tail = file::replace(&self.folder, snapshot, &state.tail, from)?;
+        if let Err(error) = file::sync_folder(&self.folder) {
+            // Nobody knows which of the two files a power cut leaves: nothing more is promised.
+            state.failed = Some(error.clone());
+            let synced = state.synced;
+            drop(state);
+            self.progress.fail(mark(synced), &error);
+            return Err(error);
+        }
         state.synced = state.number;
         let number = state.number;
         drop(state);
@@ -166,7 +186,7 @@ impl Inner {
 }
 
 impl Flush for Inner {
-    fn flush(&self) {
+    fn flush(self: Arc<Self>) {
         let mut state = self.lock();
         state.reported = false;
         let (file, number) = (Arc::clone(state.tail.file()), state.number);
@@ -174,13 +194,22 @@ impl Flush for Inner {
         match file.sync_data().at("sync", "the journal") {
             Ok(()) => {
                 let mut state = self.lock();
-                state.synced = number;
+                state.synced = state.synced.max(number);
+                if state.wants_snapshot() {
+                    let this = Arc::clone(&self);
+                    let compact = move || {
+                        if let Err(error) = this.compact() {
+                            // The old file is whole and goes on; a later flush tries again.
+                            tracing::warn!(%error, "the journal was not compacted");
+                        }
+                    };
+                    let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(compact);
+                    state.compacting = thread
+                        .inspect_err(|error| tracing::warn!(%error, "the journal was not compacted"))
+                        .ok();
+                }
                 drop(state);
                 self.progress.advance(mark(number));
-                if let Err(error) = self.compact() {
-                    // The old file is whole and goes on; the next flush tries again.
-                    tracing::warn!(%error, "the journal was not compacted");
-                }
             }
             Err(error) => {
                 let mut state = self.lock();
@@ -195,6 +224,9 @@ impl Flush for Inner {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        let compacting = self.0.lock().compacting.take();
+        // A panic in the thread has been printed, and aborts the process in a release build.
+        drop(compacting.map(JoinHandle::join));
         // The zeros behind the end are read over at the next start.
         if let Err(error) = self.0.lock().tail.trim() {
             tracing::debug!(%error, "the journal keeps its preallocated tail");

@@ -20,6 +20,8 @@ impl Epochs {
     /// (Waiting for it here, under the partition's lock, would wait for a flusher that may wait for that lock.)
     pub(super) fn begin(&mut self, offset: i64, journal: &Journal, key: &str) -> Result<()> {
         let next = self.current() + 1;
+        // An epoch of which nothing is left has never been.
+        self.0.retain(|&(_, began)| began < offset);
         self.0.push((next, offset));
         let bytes: Vec<u8> = self
             .0

@@ -43,6 +43,12 @@ impl Index {
         (entry.position > from).then_some(entry.position)
     }
 
+    /// An offset that nothing before `position` has; the smallest that is known.
+    pub(super) fn offset_behind(&self, position: u64) -> Option<i64> {
+        let next = self.entries.partition_point(|entry| entry.position < position);
+        self.entries.get(next).map(|entry| entry.offset)
+    }
+
     /// The first stride that has a timestamp of at least `timestamp`.
     pub(super) fn since(&self, timestamp: i64) -> Option<u64> {
         self.entries.iter().find(|entry| entry.max_timestamp >= timestamp).map(|entry| entry.position)

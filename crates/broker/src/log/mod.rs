@@ -30,7 +30,7 @@ mod writer;
 pub use append::{Appended, Durability};
 pub use config::Config;
 pub use lookup::{Found, When};
-pub use producers::Aborted;
+pub use producers::{Aborted, Writer};
 pub use read::{Isolation, Slice};
 
 use crate::{
@@ -184,6 +184,14 @@ impl Partition {
         self.0.with(|log| Ok(log.epochs.end_of(epoch, log.high.offset)))
     }
 
+    /// The producers that it knows.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn producers(&self) -> Result<Vec<Writer>> {
+        self.0.with(|log| Ok(log.producers.list()))
+    }
+
     /// Bytes on disk.
     ///
     /// # Errors
@@ -215,13 +223,25 @@ impl Partition {
     /// If the disk fails.
     pub fn close(&self) -> Result<()> {
         let mut slot = self.0.lock();
-        let Some(mut log) = slot.log.take() else { return Ok(()) };
-        log.trim()?;
-        let Some(work) = log.work(true) else { return Ok(()) };
-        work.sync()?;
-        work.write_sides();
-        self.0.progress.advance(work.mark.offset);
-        Ok(())
+        let Some(log) = slot.log.as_mut() else { return Ok(()) };
+        let closed = log.trim().and_then(|()| match log.work(true) {
+            Some(work) => work.sync().map(|()| Some(work)),
+            None => Ok(None),
+        });
+        match closed {
+            Ok(work) => {
+                slot.log = None;
+                if let Some(work) = work {
+                    work.write_sides();
+                    self.0.progress.advance(work.mark.offset);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.0.give_up(slot, &error);
+                Err(error)
+            }
+        }
     }
 
     /// Forgets it for good: its folder goes.
@@ -284,6 +304,16 @@ impl Inner {
         Ok(log)
     }
 
+    /// A sync failed: nobody knows what of it is on disk, nor would another sync tell. What is not known to be there is answered with an
+    /// error, and cut off when the log is opened again.
+    fn give_up(&self, mut slot: MutexGuard<'_, Slot>, error: &Error) {
+        let known = slot.log.take().map(|log| log.synced.offset).or(slot.known).unwrap_or(0);
+        slot.known = Some(known);
+        drop(slot);
+        tracing::error!(partition = self.name, %error, "what was not yet on disk is given up");
+        self.progress.fail(known, error);
+    }
+
     fn start_key(&self) -> String {
         format!("start/{}", self.key)
     }
@@ -310,7 +340,7 @@ impl Inner {
 }
 
 impl Flush for Inner {
-    fn flush(&self) {
+    fn flush(self: Arc<Self>) {
         let mut slot = self.lock();
         slot.reported = Reported::No;
         let Some(work) = slot.log.as_mut().and_then(|log| log.work(false)) else { return };
@@ -323,14 +353,7 @@ impl Flush for Inner {
                 self.progress.advance(work.mark.offset);
                 work.write_sides();
             }
-            Err(error) => {
-                let mut slot = self.lock();
-                let known = slot.log.take().map_or(0, |log| log.synced.offset);
-                slot.known = Some(known);
-                drop(slot);
-                tracing::error!(partition = self.name, %error, "what was not yet on disk is given up");
-                self.progress.fail(known, &error);
-            }
+            Err(error) => self.give_up(self.lock(), &error),
         }
     }
 }

@@ -30,6 +30,23 @@ pub(super) struct Producer {
     pub(super) sent: VecDeque<Sent>,
 }
 
+/// A producer that has written to a partition, for tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writer {
+    /// The producer id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Of its last record, or -1.
+    pub last_sequence: i32,
+    /// When it last wrote, as the records say.
+    pub last_timestamp: i64,
+    /// Epoch of the coordinator that last ended a transaction, or -1.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub open_since: Option<i64>,
+}
+
 /// A transaction that was aborted: its records lie between, among those of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Aborted {
@@ -178,6 +195,21 @@ impl Producers {
             let since = *producer.open_since.get_or_insert(header.base_offset);
             self.open.insert(since);
         }
+    }
+
+    /// All of them, by id.
+    pub(super) fn list(&self) -> Vec<Writer> {
+        let writer = |(&id, producer): (&i64, &Producer)| Writer {
+            id,
+            epoch: producer.epoch,
+            last_sequence: producer.sent.back().map_or(-1, |sent| sent.last_sequence),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            open_since: producer.open_since,
+        };
+        let mut list: Vec<Writer> = self.known.iter().map(writer).collect();
+        list.sort_unstable_by_key(|writer| writer.id);
+        list
     }
 
     /// Where the oldest open transaction begins.

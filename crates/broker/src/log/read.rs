@@ -92,8 +92,8 @@ impl Partition {
         slice.length = usize::try_from(range.to - range.from).unwrap_or(usize::MAX);
         slice.file = Some(Arc::clone(&range.opened.file));
         if isolation == Isolation::Committed {
-            // A list that is too long does no harm: consumers drop an entry at its marker, or when they pass its place.
-            let upper = ask.bound;
+            // A list that is somewhat too long does no harm: consumers look at an entry when they come to its place.
+            let upper = range.opened.index().offset_behind(range.to).unwrap_or(ask.bound);
             slice.aborted = self.0.with(|log| Ok(log.producers.aborted_in(offset, upper)))?;
         }
         Ok(slice)

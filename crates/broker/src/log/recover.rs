@@ -68,6 +68,11 @@ pub(super) fn recover(folder: &Path, start: i64, known: Option<i64>) -> Result<R
     Ok(Recovered { segments, producers: scan.producers, end: scan.end, cut: scan.cut, scanned: scan.scanned })
 }
 
+/// Whether nothing has ever been written there.
+pub(super) fn is_empty(folder: &Path) -> Result<bool> {
+    Ok(list(folder)?.is_empty())
+}
+
 /// Base offset and size of each segment.
 fn list(folder: &Path) -> Result<Vec<(i64, u64)>> {
     let mut found = Vec::new();

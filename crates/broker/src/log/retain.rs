@@ -1,6 +1,6 @@
 //! What goes: whole segments from the front, by age, by size, or because somebody said so.
 
-use super::{Partition, config::Config, writer::Log};
+use super::{Partition, config::Config, recover, writer::Log};
 use crate::{
     error::{Error, Kind, Result},
     flush::Ticket,
@@ -41,6 +41,9 @@ impl Partition {
     pub fn retain(&self, now: i64) -> Result<Option<i64>> {
         let config = self.0.config();
         let was_open = self.0.lock().log.is_some();
+        if !was_open && recover::is_empty(&self.0.folder)? {
+            return Ok(None);
+        }
         let due = self.0.with(|log| log.retain(&config, now))?;
         if !was_open {
             self.close()?;

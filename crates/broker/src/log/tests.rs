@@ -191,6 +191,40 @@ fn after_a_crash_whole_batches_stay_and_torn_ones_go() {
 }
 
 #[test]
+fn a_crash_costs_no_more_than_the_last_16_mib() {
+    let bench = Bench::new(Config { max_message_bytes: 2 << 20, ..Config::default() });
+    let mut builder = Builder::new();
+    builder.push(now(), None, Some(&vec![7; 1 << 20]), &[]);
+    let large = builder.build().unwrap();
+    (0..40).for_each(|_| put(&bench.partition, large.clone()).ticket.wait().unwrap());
+    let bench = bench.crash();
+    let recovered = recover::recover(&bench.folder.path().join("orders-0"), 0, None).unwrap();
+    assert!(recovered.end == 40 && recovered.scanned < 17 << 20, "{} bytes", recovered.scanned);
+}
+
+#[test]
+fn after_a_sync_that_failed_only_what_is_known_to_be_on_disk_is_there() {
+    let bench = Bench::new(Config::default());
+    let partition = &bench.partition;
+    put(partition, batch(0, 3)).ticket.wait().unwrap();
+    let lost = partition.append(&mut batch(3, 4), Durability::Soon).unwrap().ticket;
+    let error = Error::new(Kind::Storage, "sync", "orders-0", "input/output error");
+    partition.0.give_up(partition.0.lock(), &error);
+    assert_eq!(lost.wait().unwrap_err().kind, Kind::Storage);
+    let offsets = partition.offsets().unwrap();
+    assert_eq!(
+        (offsets.end, offsets.high, offsets.epoch),
+        (3, 3, 1),
+        "the kernel may still show the bytes; the disk may not"
+    );
+    let again = put(partition, batch(3, 1));
+    assert_eq!(again.base_offset, 3);
+    again.ticket.wait().unwrap();
+    assert_eq!(all(partition, 0, 1000), [0, 1, 2, 3]);
+    assert_eq!(partition.epoch_end(0).unwrap(), Some((0, 3)));
+}
+
+#[test]
 fn a_log_without_its_side_files_is_read_whole() {
     let bench = Bench::new(Config { segment_bytes: 20_000, ..Config::default() });
     (0..50).for_each(|n| {

@@ -72,6 +72,7 @@ async fn one(
     };
     if key == Key::Produce && header.version >= api::produce::FIRST {
         let produced = api::produce::produce(&call, &mut bytes[front..])
+            .await
             .map_err(|why| dispatch::broken(&header, &why))?;
         if let Some(produced) = produced {
             pending.push_back(Pending { produced, version: header.version, correlation: header.correlation });

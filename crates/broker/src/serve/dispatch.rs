@@ -26,6 +26,11 @@ pub(crate) const SERVED: &[(Key, RangeInclusive<i16>)] = &[
     (Key::DeleteRecords, 0..=2),
     (Key::InitProducerId, 0..=5),
     (Key::OffsetForLeaderEpoch, 2..=4),
+    (Key::AddPartitionsToTxn, 0..=5),
+    (Key::AddOffsetsToTxn, 0..=4),
+    (Key::EndTxn, 0..=5),
+    (Key::WriteTxnMarkers, 1..=2),
+    (Key::TxnOffsetCommit, 0..=5),
     (Key::DescribeConfigs, 1..=4),
     (Key::AlterConfigs, 0..=2),
     (Key::DescribeLogDirs, 1..=5),
@@ -37,6 +42,10 @@ pub(crate) const SERVED: &[(Key, RangeInclusive<i16>)] = &[
     (Key::ListPartitionReassignments, 0..=0),
     (Key::OffsetDelete, 0..=0),
     (Key::DescribeCluster, 0..=2),
+    (Key::DescribeProducers, 0..=0),
+    (Key::DescribeTransactions, 0..=0),
+    // version 2 asks by regular expression
+    (Key::ListTransactions, 0..=1),
     (Key::ListConfigResources, 0..=1),
     (Key::DescribeTopicPartitions, 0..=0),
 ];
@@ -118,6 +127,14 @@ pub(super) async fn answer(
         Key::CreatePartitions => answer!(later api::topics::create_partitions),
         Key::IncrementalAlterConfigs => answer!(later api::configs::incremental_alter_configs),
         Key::ListPartitionReassignments => answer!(api::replicas::list_partition_reassignments),
+        Key::AddPartitionsToTxn => answer!(later api::transactions::add_partitions_to_txn),
+        Key::AddOffsetsToTxn => answer!(later api::transactions::add_offsets_to_txn),
+        Key::EndTxn => answer!(later api::transactions::end_txn),
+        Key::TxnOffsetCommit => answer!(later api::txn_offsets::txn_offset_commit),
+        Key::WriteTxnMarkers => answer!(later api::txn_tools::write_txn_markers),
+        Key::DescribeProducers => answer!(api::txn_tools::describe_producers),
+        Key::DescribeTransactions => answer!(api::txn_tools::describe_transactions),
+        Key::ListTransactions => answer!(api::txn_tools::list_transactions),
         Key::ElectLeaders => answer!(api::replicas::elect_leaders),
         Key::AlterPartitionReassignments => answer!(api::replicas::alter_partition_reassignments),
         Key::ListConfigResources => answer!(api::configs::list_config_resources),
@@ -132,4 +149,41 @@ const SERVED_VERSIONS: RangeInclusive<i16> = 0..=4;
 
 fn decode<'a, R: Request<'a>>(header: &RequestHeader, body: &'a [u8]) -> Result<R, Ended> {
     R::decode(body, header.version).map_err(|why| broken(header, &why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_what_is_served() {
+        let page = include_str!("../../../../docs/kafka.md");
+        let rows: Vec<(String, String)> = page
+            .lines()
+            .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit())
+            .filter_map(|line| {
+                let mut cells = line.split('|').map(str::trim).skip(1);
+                Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+            })
+            .collect();
+        let mut served: Vec<_> = SERVED.iter().collect();
+        served.sort_by_key(|(key, _)| *key);
+        let served: Vec<(String, String)> = served
+            .into_iter()
+            .map(|(key, versions)| {
+                let (first, last) = (versions.start(), versions.end());
+                let span = if first == last { first.to_string() } else { format!("{first}–{last}") };
+                (format!("{} {}", key.code(), key.name()), span)
+            })
+            .collect();
+        assert_eq!(rows, served);
+    }
+
+    #[test]
+    fn what_is_served_is_in_the_schema() {
+        for (key, versions) in SERVED {
+            let known = key.versions();
+            assert!(known.contains(versions.start()) && known.contains(versions.end()), "{}", key.name());
+        }
+    }
 }

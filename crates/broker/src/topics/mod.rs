@@ -66,6 +66,7 @@ impl Topics {
     pub(crate) fn open(folder: &Path, shared: Shared, defaults: Values) -> Result<Self> {
         config::check(&defaults)?;
         std::fs::create_dir_all(folder).at("make", folder.display())?;
+        folder.parent().map_or(Ok(()), sync_folder)?;
         let topics = Self {
             folder: folder.to_owned(),
             shared,

@@ -46,6 +46,8 @@ pub struct Txns {
 #[derive(Debug, Default)]
 struct All {
     txns: HashMap<String, Txn>,
+    /// When each is on disk as it is.
+    saved: HashMap<String, Ticket>,
     /// Those whose markers somebody is writing.
     driven: HashSet<String>,
     sleeper: Option<Waker>,
@@ -96,27 +98,31 @@ impl Txns {
         let fresh = fresh(storage)?;
         let (identity, ticket) = {
             let mut all = self.lock();
-            let txn = all.txns.entry(id.to_owned()).or_insert_with(|| {
-                // Its first identity is the one after this.
-                Txn::new(Identity { id: fresh, epoch: -1 }, timeout, now)
-            });
-            let said = said.filter(|said| said.id >= 0);
-            let said = said.filter(|_| txn.identity.epoch >= 0);
-            match txn.initialise(said, timeout, fresh, now)? {
-                Some(identity) => (Some(identity), self.save(id, txn, Vec::new())?),
-                None => {
-                    txn.prepare(Marker::Abort, true, fresh, now);
-                    let changes = pending::drop_all(&self.journal, id, &txn.groups);
-                    (None, self.save(id, txn, changes)?)
+            // The first identity is the one after this.
+            let new = || Txn::new(Identity { id: fresh, epoch: -1 }, timeout, now);
+            let txn = all.txns.get(id).cloned().unwrap_or_else(new);
+            let said = said.filter(|said| said.id >= 0 && txn.identity.epoch >= 0);
+            let (identity, ticket) = self.step(&mut all, id, txn, |txn| {
+                let identity = txn.initialise(said, timeout, fresh, now)?;
+                if identity.is_some() {
+                    return Ok((identity, Vec::new()));
                 }
+                txn.prepare(Marker::Abort, true, fresh, now);
+                Ok((None, pending::drop_all(&self.journal, id, &txn.groups)))
+            })?;
+            match identity {
+                Some(identity) => (Ok(identity), ticket),
+                None => (Err(self.drive(&mut all, id)?), ticket),
             }
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
-        if let Some(identity) = identity {
-            return Ok(identity);
+        match identity {
+            Ok(identity) => Ok(identity),
+            Err(driving) => {
+                self.finish(storage, id, driving).await?;
+                Err(Code::ConcurrentTransactions)
+            }
         }
-        self.finish(storage, id).await?;
-        Err(Code::ConcurrentTransactions)
     }
 
     /// The producer will write to `partitions`, and commit offsets of `group`. When there is a ticket, nothing may be written before it is kept.
@@ -132,11 +138,17 @@ impl Txns {
         now: i64,
     ) -> Outcome<Option<Ticket>> {
         let mut all = self.lock();
-        let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-        let news = txn.enlist(identity, partitions, group, now)?;
-        let ticket = if news { Some(self.save(id, txn, Vec::new())?) } else { None };
+        let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
+        let txn = all.known(id)?;
+        if txn.has(identity, &partitions, group)? {
+            // Known, but perhaps not yet on disk.
+            return Ok(all.saved.get(id).filter(|ticket| !ticket.is_done()).cloned());
+        }
+        let txn = txn.clone();
+        let enlist = |txn: &mut Txn| Ok((txn.enlist(identity, partitions, group, now)?, Vec::new()));
+        let ((), ticket) = self.step(&mut all, id, txn, enlist)?;
         all.wake();
-        Ok(ticket)
+        Ok(Some(ticket))
     }
 
     /// Whether the producer has enlisted the partition that it writes to: before version 2 it says so itself.
@@ -144,7 +156,7 @@ impl Txns {
     /// # Errors
     /// As [`Txns::enlist`], and [`Code::InvalidTxnState`].
     pub fn verify(&self, id: &str, identity: Identity, partition: &TopicPartition) -> Outcome<()> {
-        self.lock().txns.get(id).ok_or(Code::InvalidProducerIdMapping)?.verify(identity, partition)
+        self.lock().known(id)?.verify(identity, partition)
     }
 
     /// Ends a transaction; when it returns, all is on disk. `bump` is version 2. Returns who the producer is from now on.
@@ -161,28 +173,33 @@ impl Txns {
         now: i64,
     ) -> Outcome<Identity> {
         let fresh = fresh(storage)?;
-        let ticket = {
+        let (ticket, driving) = {
             let mut all = self.lock();
-            let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-            if txn.end(identity, marker, bump, fresh, now)? == End::Already {
-                return Ok(txn.identity);
+            let txn = all.known(id)?.clone();
+            let (end, ticket) = self.step(&mut all, id, txn, |txn| {
+                let changes = match marker {
+                    Marker::Commit => pending::commit_all(&self.journal, id, &txn.groups),
+                    Marker::Abort => pending::drop_all(&self.journal, id, &txn.groups),
+                };
+                match txn.end(identity, marker, bump, fresh, now)? {
+                    End::Prepared => Ok((None, changes)),
+                    End::Already => Ok((Some(txn.identity), Vec::new())),
+                }
+            })?;
+            if let Some(identity) = end {
+                return Ok(identity);
             }
-            let changes = match marker {
-                Marker::Commit => pending::commit_all(&self.journal, id, &txn.groups),
-                Marker::Abort => pending::drop_all(&self.journal, id, &txn.groups),
-            };
-            self.save(id, txn, changes)?
+            (ticket, self.drive(&mut all, id)?)
         };
         ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
-        self.finish(storage, id).await
+        self.finish(storage, id, driving).await
     }
 
     /// Writes the markers of what is decided. If it is given up on the way, the next [`Txns::tick`] goes on.
-    async fn finish(&self, storage: &Storage, id: &str) -> Outcome<Identity> {
-        let Some(_driving) = Driving::begin(self, id) else { return Err(Code::ConcurrentTransactions) };
+    async fn finish(&self, storage: &Storage, id: &str, _driving: Driving<'_>) -> Outcome<Identity> {
         let decided = {
             let all = self.lock();
-            let txn = all.txns.get(id).ok_or(Code::InvalidProducerIdMapping)?;
+            let txn = all.known(id)?;
             let Some((marker, (writer, _))) = txn.marker().zip(txn.ending) else { return Ok(txn.identity) };
             (marker, writer, txn.partitions.clone())
         };
@@ -206,12 +223,13 @@ impl Txns {
             ticket.await.map_err(|_| Code::ConcurrentTransactions)?;
         }
         let mut all = self.lock();
-        let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-        txn.complete(crate::log::now());
-        let identity = txn.identity;
+        let txn = all.known(id)?.clone();
+        let complete = |txn: &mut Txn| {
+            txn.complete(crate::log::now());
+            Ok((txn.identity, Vec::new()))
+        };
         // The next transaction's record comes behind it; lost, the markers are written once more.
-        self.save(id, txn, Vec::new())?.forget();
-        Ok(identity)
+        self.step(&mut all, id, txn, complete).map(|(identity, _)| identity)
     }
 
     /// When [`Txns::tick`] is to be called.
@@ -246,21 +264,21 @@ impl Txns {
 
     async fn abort_late(&self, storage: &Storage, id: &str, now: i64) -> Outcome<()> {
         let fresh = fresh(storage)?;
-        let ticket = {
+        let (ticket, driving) = {
             let mut all = self.lock();
-            let Some(txn) = all.txns.get_mut(id) else { return Ok(()) };
-            if txn.deadline().is_some_and(|deadline| deadline <= now) {
+            let Ok(txn) = all.known(id).cloned() else { return Ok(()) };
+            let late = txn.deadline().is_some_and(|deadline| deadline <= now);
+            let abort = |txn: &mut Txn| {
                 txn.prepare(Marker::Abort, true, fresh, now);
-                let changes = pending::drop_all(&self.journal, id, &txn.groups);
-                Some(self.save(id, txn, changes)?)
-            } else {
-                None
-            }
+                Ok(((), pending::drop_all(&self.journal, id, &txn.groups)))
+            };
+            let ticket = if late { Some(self.step(&mut all, id, txn, abort)?.1) } else { None };
+            (ticket, self.drive(&mut all, id)?)
         };
         if let Some(ticket) = ticket {
             ticket.await.map_err(|_| Code::CoordinatorNotAvailable)?;
         }
-        self.finish(storage, id).await.map(drop)
+        self.finish(storage, id, driving).await.map(drop)
     }
 
     /// A transactional id as it is.
@@ -294,7 +312,33 @@ impl Txns {
         }
         self.journal.put(gone.iter().map(|id| (format!("txn/{id}"), None)).collect())?.forget();
         all.txns.retain(|id, _| !gone.contains(id));
+        all.saved.retain(|id, _| !gone.contains(id));
         Ok(())
+    }
+
+    /// Makes the caller who writes the markers of a transaction, in the moment in which it is decided: nobody else begins. What is made must be
+    /// dropped after the lock.
+    fn drive<'a>(&'a self, all: &mut All, id: &'a str) -> Outcome<Driving<'a>> {
+        if all.driven.insert(id.to_owned()) {
+            Ok(Driving(self, id))
+        } else {
+            Err(Code::ConcurrentTransactions)
+        }
+    }
+
+    /// Takes a step with `txn`, which is the transactional id as it is: it counts when the journal has taken it.
+    fn step<T>(
+        &self,
+        all: &mut All,
+        id: &str,
+        mut txn: Txn,
+        step: impl FnOnce(&mut Txn) -> Outcome<(T, Vec<Change>)>,
+    ) -> Outcome<(T, Ticket)> {
+        let (outcome, changes) = step(&mut txn)?;
+        let ticket = self.save(id, &txn, changes)?;
+        all.saved.insert(id.to_owned(), ticket.clone());
+        all.txns.insert(id.to_owned(), txn);
+        Ok((outcome, ticket))
     }
 
     /// Hands the record to the journal, with what must happen in the same moment.
@@ -313,6 +357,10 @@ fn fresh(storage: &Storage) -> Outcome<i64> {
 }
 
 impl All {
+    fn known(&self, id: &str) -> Outcome<&Txn> {
+        self.txns.get(id).ok_or(Code::InvalidProducerIdMapping)
+    }
+
     fn due(&self, id: &str, txn: &Txn) -> Option<i64> {
         // Decided, and nobody at it.
         let left = txn.marker().filter(|_| !self.driven.contains(id)).map(|_| txn.updated);
@@ -330,12 +378,6 @@ impl All {
 
 /// Somebody writes the markers of a transaction; dropped when that is over, or given up.
 struct Driving<'a>(&'a Txns, &'a str);
-
-impl<'a> Driving<'a> {
-    fn begin(txns: &'a Txns, id: &'a str) -> Option<Self> {
-        txns.lock().driven.insert(id.to_owned()).then_some(Self(txns, id))
-    }
-}
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {

@@ -1,12 +1,11 @@
 //! Offsets that are committed in a transaction: `pending/<group>\0<topic>\0<partition>\0<transactional id>` in the journal, until it ends.
 
-use super::{Identity, Outcome, Txns};
+use super::{Identity, Outcome, Txn, Txns};
 use crate::{
     flush::Ticket,
     groups::{Committed, TopicPartition, change, encode},
     journal::{Change, Journal},
 };
-use dhow_kafka::Code;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Key, offset's key, and value of what a transaction has pending.
@@ -45,13 +44,19 @@ impl Txns {
         now: i64,
     ) -> Outcome<Ticket> {
         let mut all = self.lock();
-        let txn = all.txns.get_mut(id).ok_or(Code::InvalidProducerIdMapping)?;
-        txn.enlist(identity, [], Some(group), now)?;
-        let changes = offsets.iter().map(|(partition, committed)| {
-            let (key, _) = change(group, partition, None);
-            (format!("pending/{}\0{id}", key.trim_start_matches("offset/")), Some(encode(committed).into()))
-        });
-        let ticket = self.save(id, txn, changes.collect())?;
+        let txn = all.known(id)?.clone();
+        let commit = |txn: &mut Txn| {
+            txn.enlist(identity, [], Some(group), now)?;
+            let changes = offsets.iter().map(|(partition, committed)| {
+                let (key, _) = change(group, partition, None);
+                (
+                    format!("pending/{}\0{id}", key.trim_start_matches("offset/")),
+                    Some(encode(committed).into()),
+                )
+            });
+            Ok(((), changes.collect()))
+        };
+        let ((), ticket) = self.step(&mut all, id, txn, commit)?;
         all.wake();
         Ok(ticket)
     }

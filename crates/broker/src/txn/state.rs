@@ -149,27 +149,34 @@ impl Txn {
         }
     }
 
-    /// Notes what will be written to; whether that is news.
+    /// Whether all of this has been enlisted.
+    pub(super) fn has(
+        &self,
+        identity: Identity,
+        partitions: &[TopicPartition],
+        group: Option<&str>,
+    ) -> Result<bool, Code> {
+        self.check(identity)?;
+        let known = partitions.iter().all(|partition| self.partitions.contains(partition));
+        Ok(self.state == State::Ongoing && known && group.is_none_or(|group| self.groups.contains(group)))
+    }
+
+    /// Notes what will be written to.
     pub(super) fn enlist(
         &mut self,
         identity: Identity,
         partitions: impl IntoIterator<Item = TopicPartition>,
         group: Option<&str>,
         now: i64,
-    ) -> Result<bool, Code> {
+    ) -> Result<(), Code> {
         self.check(identity)?;
-        let mut news = self.state != State::Ongoing;
-        for partition in partitions {
-            news |= self.partitions.insert(partition);
-        }
-        if let Some(group) = group {
-            news |= self.groups.insert(group.to_owned());
-        }
+        self.partitions.extend(partitions);
+        self.groups.extend(group.map(str::to_owned));
         if self.state != State::Ongoing {
             (self.state, self.started) = (State::Ongoing, now);
         }
         self.updated = now;
-        Ok(news)
+        Ok(())
     }
 
     /// Whether the producer has said that it would write there.

@@ -74,3 +74,13 @@ fn aiokafka_writes_and_reads() {
 fn confluent_kafka_writes_and_reads() {
     run("confluent.py");
 }
+
+#[test]
+fn groups_of_three_clients_share_and_commit() {
+    run("groups.py");
+}
+
+#[test]
+fn transactions_of_three_clients_are_seen_whole() {
+    run("transactions.py");
+}

@@ -53,7 +53,8 @@ fn kcat_writes_and_reads_with_every_codec() {
         let Some(_) = kcat(&broker, &produce, &text) else { return };
         let got = kcat(&broker, &["-C", "-t", &topic, "-e", "-q"], "").unwrap();
         let (mut got, mut want): (Vec<&str>, Vec<&str>) = (got.lines().collect(), text.lines().collect());
-        (got.sort_unstable(), want.sort_unstable());
+        got.sort_unstable();
+        want.sort_unstable();
         assert!(got == want, "{codec}: {} of {} lines", got.len(), want.len());
         // passed through as it came: what is similar takes less room on disk, unless it was not compressed at all
         let size: u64 = (0..3)

@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says why it fails or is skipped")]
 
 mod clients;
+mod control;
+mod exactly_once;
 mod full;
 mod hostile;
 mod idle;
+mod java;
 mod kcat;
+mod power;
+mod quiet;
 mod served;
 mod support;
 mod tools;

@@ -12,8 +12,38 @@ use std::{
 
 const WRITERS: u32 = 6;
 const PARTITIONS: u32 = 3;
-/// Says to the program of the tests that it is the one to be killed.
+/// Say to the program of the tests that it is the one to be killed: its folder and the next number of each writer; and how many each writes.
 const CHILD: &str = "DHOW_TORTURE";
+const RECORDS: &str = "DHOW_TORTURE_RECORDS";
+/// What makes the program of the tests run [`victim`].
+pub(crate) const VICTIM: [&str; 4] = ["torture::victim", "--exact", "--ignored", "--nocapture"];
+
+/// Makes `command`, which runs [`victim`], write `records` of each writer to `folder`.
+pub(crate) fn set_up(command: &mut Command, folder: &Path, next: &str, records: u32) {
+    command.env(CHILD, format!("{} {next}", folder.display())).env(RECORDS, records.to_string());
+}
+
+/// Of each writer: what has been acknowledged, with its offset.
+pub(crate) struct Acknowledged(Vec<HashMap<u32, i64>>);
+
+impl Acknowledged {
+    pub(crate) fn new() -> Self {
+        Self(vec![HashMap::new(); WRITERS as usize])
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(HashMap::len).sum()
+    }
+
+    /// Reads a line of the victim; whether it is one.
+    pub(crate) fn note(&mut self, line: &str) -> bool {
+        let numbers: Vec<i64> = line.trim_end().split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [writer, number, offset] = numbers[..] else { return false };
+        let known = self.0[usize::try_from(writer).unwrap()].insert(u32::try_from(number).unwrap(), offset);
+        assert_eq!(known, None, "{line} was acknowledged before");
+        true
+    }
+}
 
 fn open(folder: &Path) -> Storage {
     Storage::open(folder, Values::from([("segment.bytes".to_owned(), (1024 * 1024).to_string())])).unwrap()
@@ -26,6 +56,7 @@ fn victim() {
     let Ok(setup) = std::env::var(CHILD) else { return };
     let mut words = setup.split(' ');
     let storage = open(Path::new(words.next().unwrap()));
+    let records = std::env::var(RECORDS).unwrap().parse().unwrap();
     let next: Vec<u32> = words.map(|word| word.parse().unwrap()).collect();
     if storage.topics.get("t").is_none() {
         storage.topics.create("t", PARTITIONS, 1, Values::new()).unwrap();
@@ -36,7 +67,7 @@ fn victim() {
             let (topic, storage) = (&topic, &storage);
             scope.spawn(move || {
                 let partition = &topic.partitions[(writer % PARTITIONS) as usize];
-                for number in from.. {
+                for number in from..records {
                     let mut bytes = batch(i64::from(writer), (writer, number), fastrand::usize(8..8000));
                     let appended = partition.append(&mut bytes, Durability::Synced).unwrap();
                     let noted = storage.journal.set(format!("t/{writer}"), number.to_le_bytes()).unwrap();
@@ -55,37 +86,27 @@ fn victim() {
 fn acknowledged_records_survive_kill_9() {
     let rounds = std::env::var("DHOW_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap());
     let folder = Folder::new();
-    // Of each writer: what has been acknowledged, with its offset.
-    let mut acknowledged: Vec<HashMap<u32, i64>> = vec![HashMap::new(); WRITERS as usize];
+    let mut acknowledged = Acknowledged::new();
     for round in 0..rounds {
-        let next: Vec<String> = acknowledged.iter().map(|known| known.len().to_string()).collect();
+        let next: Vec<String> = acknowledged.0.iter().map(|known| known.len().to_string()).collect();
         kill_one(folder.path(), &next.join(" "), &mut acknowledged);
         check(folder.path(), &acknowledged, round);
     }
-    let total: usize = acknowledged.iter().map(HashMap::len).sum();
+    let total = acknowledged.count();
     assert!(total > rounds * 10, "{total} records in {rounds} rounds are no test");
 }
 
-fn kill_one(folder: &Path, next: &str, acknowledged: &mut [HashMap<u32, i64>]) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["torture::victim", "--exact", "--ignored", "--nocapture"])
-        .env(CHILD, format!("{} {next}", folder.display()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn kill_one(folder: &Path, next: &str, acknowledged: &mut Acknowledged) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    set_up(command.args(VICTIM), folder, next, u32::MAX);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut killer = Some(child);
     let mut dead = None;
     for line in lines {
-        let line = line.unwrap();
-        let numbers: Vec<i64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let [writer, number, offset] = numbers[..] else { continue };
-        let known = &mut acknowledged[usize::try_from(writer).unwrap()];
-        assert_eq!(
-            known.insert(u32::try_from(number).unwrap(), offset),
-            None,
-            "{line} was acknowledged before"
-        );
+        if !acknowledged.note(&line.unwrap()) {
+            continue;
+        }
         // The first acknowledgement: from now on at any moment.
         if let Some(mut child) = killer.take() {
             dead = Some(std::thread::spawn(move || {
@@ -99,7 +120,7 @@ fn kill_one(folder: &Path, next: &str, acknowledged: &mut [HashMap<u32, i64>]) {
 }
 
 /// Every acknowledged record is there, once, in order, where it was said to be.
-fn check(folder: &Path, acknowledged: &[HashMap<u32, i64>], round: usize) {
+pub(crate) fn check(folder: &Path, acknowledged: &Acknowledged, round: usize) {
     let storage = open(folder);
     let topic = storage.topics.get("t").unwrap();
     let mut seen: Vec<Vec<i64>> = vec![Vec::new(); WRITERS as usize];
@@ -114,7 +135,7 @@ fn check(folder: &Path, acknowledged: &[HashMap<u32, i64>], round: usize) {
             of_writer.push(offset);
         }
     }
-    for (writer, (known, seen)) in acknowledged.iter().zip(&seen).enumerate() {
+    for (writer, (known, seen)) in acknowledged.0.iter().zip(&seen).enumerate() {
         assert!(
             seen.len() >= known.len(),
             "round {round}: writer {writer} has {} of {}",

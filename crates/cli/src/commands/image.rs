@@ -121,18 +121,16 @@ impl List {
         let list = client.get(&format!("/images/json{}", query(&pairs))).await?;
         let rows: Vec<Row> =
             list.as_array().into_iter().flatten().flat_map(|image| self.rows(image)).collect();
-        if self.quiet && self.format.is_none() {
-            let ids: String =
-                rows.iter().filter_map(|row| row["ID"].as_str()).map(|id| format!("{id}\n")).collect();
-            print(&ids)?;
-            return Ok(0);
-        }
         let columns: &[&str] = if self.digests {
             &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"]
         } else {
             &["Repository", "Tag", "ID", "CreatedSince", "Size"]
         };
-        print(&Listing { headers: HEADERS, columns }.render(self.format.as_deref(), &rows)?)?;
+        print(&Listing { headers: HEADERS, columns }.render_quiet(
+            self.quiet.then_some("ID"),
+            self.format.as_deref(),
+            &rows,
+        )?)?;
         Ok(0)
     }
 
@@ -271,12 +269,6 @@ impl History {
                 ])
             })
             .collect();
-        if self.quiet && self.format.is_none() {
-            let ids: String =
-                rows.iter().filter_map(|row| row["ID"].as_str()).map(|id| format!("{id}\n")).collect();
-            print(&ids)?;
-            return Ok(0);
-        }
         let headers = [
             ("ID", "IMAGE"),
             ("CreatedSince", "CREATED"),
@@ -287,7 +279,7 @@ impl History {
         ];
         let listing =
             Listing { headers: &headers, columns: &["ID", "CreatedSince", "CreatedBy", "Size", "Comment"] };
-        print(&listing.render(self.format.as_deref(), &rows)?)?;
+        print(&listing.render_quiet(self.quiet.then_some("ID"), self.format.as_deref(), &rows)?)?;
         Ok(0)
     }
 }

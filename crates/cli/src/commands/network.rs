@@ -272,12 +272,6 @@ impl Ls {
             })
             .collect();
         rows.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
-        if self.quiet && self.format.is_none() {
-            let ids: String =
-                rows.iter().filter_map(|row| row["ID"].as_str()).map(|id| format!("{id}\n")).collect();
-            print(&ids)?;
-            return Ok(0);
-        }
         let headers = [
             ("ID", "NETWORK ID"),
             ("Name", "NAME"),
@@ -287,10 +281,11 @@ impl Ls {
             ("Internal", "INTERNAL"),
             ("CreatedAt", "CREATED AT"),
         ];
-        print(
-            &Listing { headers: &headers, columns: &["ID", "Name", "Driver", "Scope"] }
-                .render(self.format.as_deref(), &rows)?,
-        )?;
+        print(&Listing { headers: &headers, columns: &["ID", "Name", "Driver", "Scope"] }.render_quiet(
+            self.quiet.then_some("ID"),
+            self.format.as_deref(),
+            &rows,
+        )?)?;
         Ok(0)
     }
 }

@@ -159,12 +159,6 @@ impl Ls {
             })
             .collect();
         rows.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
-        if self.quiet && self.format.is_none() {
-            let names: String =
-                rows.iter().filter_map(|row| row["Name"].as_str()).map(|name| format!("{name}\n")).collect();
-            print(&names)?;
-            return Ok(0);
-        }
         let headers = [
             ("Driver", "DRIVER"),
             ("Name", "VOLUME NAME"),
@@ -172,10 +166,11 @@ impl Ls {
             ("Mountpoint", "MOUNTPOINT"),
             ("Labels", "LABELS"),
         ];
-        print(
-            &Listing { headers: &headers, columns: &["Driver", "Name"] }
-                .render(self.format.as_deref(), &rows)?,
-        )?;
+        print(&Listing { headers: &headers, columns: &["Driver", "Name"] }.render_quiet(
+            self.quiet.then_some("Name"),
+            self.format.as_deref(),
+            &rows,
+        )?)?;
         Ok(0)
     }
 }

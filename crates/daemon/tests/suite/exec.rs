@@ -103,6 +103,33 @@ fn root_execs_and_probes_leave_nothing_under_a_pid_1_that_never_reaps() {
     daemon.finish();
 }
 
+/// Every container has a session keyring of its own, and its further processes are in that one.
+#[test]
+fn root_every_container_has_its_own_keyring() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    // of the keys that one may see here: the ring of the session, by its serial number
+    let rings = |keys: &str, id: &str| {
+        let ours = keys.lines().filter(|line| line.contains(&format!("_ses.{id}")));
+        ours.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut all = Vec::new();
+    for name in ["one", "two"] {
+        let keep = "cat /proc/keys; exec sleep 1000";
+        let run = ["run", "-d", "--privileged", "--name", name, "busybox", "sh", "-c", keep];
+        let id = daemon.dhow(&run).ok().to_owned();
+        until("it has looked", || daemon.dhow(&["logs", name]).out.contains("_ses."));
+        let own = rings(&daemon.dhow(&["logs", name]).out, &id);
+        let further = daemon.dhow(&["exec", name, "cat", "/proc/keys"]);
+        assert!(own.len() == 1 && own == rings(further.ok(), &id), "{own:?} {further:?}");
+        all.extend(own);
+    }
+    assert_ne!(all[0], all[1]);
+    daemon.finish();
+}
+
 /// The parent of a container's first process.
 fn shim_of(daemon: &Daemon, name: &str) -> String {
     let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", name]).ok().to_owned();

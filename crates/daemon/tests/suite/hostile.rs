@@ -514,7 +514,7 @@ fn root_a_shim_that_cannot_be_woken_is_told_of() {
     if !is_root() {
         return;
     }
-    let daemon = Daemon::start();
+    let mut daemon = Daemon::start();
     let id = daemon.dhow(&["run", "-d", "--name", "xx", "busybox", "sleep", "1000"]).ok().to_owned();
     let pid = daemon.dhow(&["inspect", "-f", "{{.State.Pid}}", "xx"]).ok().to_owned();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -525,6 +525,12 @@ fn root_a_shim_that_cannot_be_woken_is_told_of() {
     assert!(ran.code != 0 && ran.out.contains(&id) && ran.out.contains("has not answered"), "{ran:?}");
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "on"]).ok(), "on");
+    // nor is it an obstacle to the next daemon, which takes nobody for dead
+    daemon.kill();
+    daemon.restart();
+    assert_eq!(daemon.dhow(&["run", "--rm", "busybox", "echo", "on"]).ok(), "on");
+    let state = ["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "xx"];
+    assert_eq!(daemon.dhow(&state).ok(), format!("running {pid}"));
     drop(freezer);
     assert_eq!(daemon.dhow(&["exec", "xx", "echo", "back"]).ok(), "back");
     daemon.dhow(&["rm", "-f", "xx"]).ok();

@@ -52,10 +52,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     if let Err(failure) = blocking::run(move || below.net.forget_stale().map_err(Into::into)).await {
         tracing::error!(%failure, "ports of containers that have ended are still published");
     }
-    for (keeper, state, mailbox) in revived {
+    for (mut keeper, state, mailbox) in revived {
+        keeper.forward_log().await;
         let state = boot(&keeper, state);
         tokio::spawn(async move {
-            let mut keeper = keeper;
             if matches!(state, State::Idle(_))
                 && keeper.record.spec.host.auto_remove
                 && keeper.standing.started.0 != 0
@@ -96,6 +96,7 @@ fn admit(
         ahead: None,
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     Ok((keeper, mailbox))
 }
@@ -114,7 +115,7 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
     }
     if let Some((link, mut notices)) = connect(&dir) {
         match link.hello(&mut notices).await {
-            Notice::Hello { pid: Some(pid), running: true, exit: None, execs } => {
+            Some(Notice::Hello { pid: Some(pid), running: true, exit: None, execs }) => {
                 let state = match observe(&keeper, pid).await {
                     Ok(seen) => adopt(&mut keeper, (link, notices), pid, execs, seen),
                     Err(failure) => {
@@ -125,14 +126,26 @@ async fn revive(mut keeper: Keeper, mailbox: mpsc::Receiver<task::Command>) -> R
                 };
                 return (keeper, state, mailbox);
             }
-            Notice::Hello { exit: Some(exit), .. } => {
+            Some(Notice::Hello { exit: Some(exit), .. }) => {
                 let state = bury(&mut keeper, exit, Some((link, notices))).await;
                 return (keeper, state, mailbox);
             }
             // Set up, but never told to go: the start was lost with the daemon.
-            Notice::Hello { running: false, .. } => {
+            Some(Notice::Hello { running: false, .. }) => {
                 let state = never_started(&mut keeper, link, notices).await;
                 return (keeper, state, mailbox);
+            }
+            // It lives and cannot be woken: what the last daemon knew of it goes on, and its word comes when it can.
+            None if keeper.standing.pid > 0 => {
+                let pid = keeper.standing.pid;
+                if let Ok(seen) = observe(&keeper, pid).await {
+                    tracing::warn!(
+                        id = keeper.record.id,
+                        "a container is adopted whose shim does not answer"
+                    );
+                    let state = adopt(&mut keeper, (link, notices), pid, Vec::new(), seen);
+                    return (keeper, state, mailbox);
+                }
             }
             _ => {}
         }

@@ -402,6 +402,7 @@ fn admit(shared: &Arc<Shared>, record: Record) -> Result<()> {
         ahead: task::Ahead::begin(shared, &record),
         cleanup: None,
         runs: 0,
+        forwarder: None,
     };
     keeper.save_state();
     shared.volumes.note(&record);

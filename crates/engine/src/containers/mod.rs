@@ -11,7 +11,7 @@ mod health;
 pub(crate) mod inside;
 pub(crate) mod limits;
 mod list;
-mod logging;
+pub(crate) mod logging;
 pub(crate) mod mounts;
 mod ports;
 pub(crate) mod record;
@@ -33,6 +33,8 @@ pub(crate) use adopt::restore;
 pub(crate) use archive::{pipe_in, pipe_out};
 pub(crate) use book::{Book, Handle, Live, not_running};
 pub(crate) use create::check_endpoint;
+pub use logging::{DRIVERS as LOG_DRIVERS, check as check_log};
+pub(crate) use record::Record;
 pub use requests::{
     Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Sample, Top,
     WaitCondition,

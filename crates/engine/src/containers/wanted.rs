@@ -256,7 +256,7 @@ pub struct DeviceSpec {
 /// Logging: driver and options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct LogSpec {
-    /// `json-file`, `local`, `none`; empty: the daemon's.
+    /// `json-file`, `syslog`, …; empty: the daemon's.
     pub driver: String,
     /// `max-size`, `max-file`, …
     pub options: BTreeMap<String, String>,

@@ -34,15 +34,8 @@ struct Position {
 }
 
 impl Position {
-    fn open(path: &Path) -> io::Result<Option<Self>> {
-        match File::open(path) {
-            Ok(file) => {
-                let inode = file.metadata()?.ino();
-                Ok(Some(Self { file, inode, offset: 0, start: Vec::new(), skipping: false }))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn new(file: File, inode: u64) -> Self {
+        Self { file, inode, offset: 0, start: Vec::new(), skipping: false }
     }
 
     /// Calls `each` with every whole line up to the end of the file; `false` when it said so.
@@ -164,32 +157,47 @@ impl Log {
         Ok(true)
     }
 
-    /// All files that are newer than the one with this inode, and it; all, if it is gone. Oldest first, the live one last.
     fn chain(&self, since: Option<u64>) -> io::Result<Vec<Position>> {
-        let mut newest_first: Vec<Position> = Vec::new();
-        let mut missing = 0;
-        for number in 0_u32.. {
-            let Some(file) = Position::open(&numbered(&self.path, number))? else {
-                // Files only move up, as we do: while they are rotated one number is missing, never two.
-                missing += 1;
-                if missing == 2 {
-                    break;
-                }
-                continue;
-            };
-            missing = 0;
-            // A rotation while we look shows a file twice.
-            if newest_first.iter().any(|known| known.inode == file.inode) {
-                continue;
-            }
-            let found = since == Some(file.inode);
-            newest_first.push(file);
-            if found {
+        let files = chain(&self.path, since)?.into_iter();
+        Ok(files.map(|(file, inode)| Position::new(file, inode)).collect())
+    }
+}
+
+/// All files of a log that are newer than the one with this inode, and it; all, if it is gone. Oldest first, the live one last.
+pub(crate) fn chain(path: &Path, since: Option<u64>) -> io::Result<Vec<(File, u64)>> {
+    let mut newest_first: Vec<(File, u64)> = Vec::new();
+    let mut missing = 0;
+    for number in 0_u32.. {
+        let Some((file, inode)) = open(&numbered(path, number))? else {
+            // Files only move up, as we do: while they are rotated one number is missing, never two.
+            missing += 1;
+            if missing == 2 {
                 break;
             }
+            continue;
+        };
+        missing = 0;
+        // A rotation while we look shows a file twice.
+        if newest_first.iter().any(|(_, known)| *known == inode) {
+            continue;
         }
-        newest_first.reverse();
-        Ok(newest_first)
+        newest_first.push((file, inode));
+        if since == Some(inode) {
+            break;
+        }
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+    match File::open(path) {
+        Ok(file) => {
+            let inode = file.metadata()?.ino();
+            Ok(Some((file, inode)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

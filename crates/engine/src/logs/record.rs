@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
+/// As the shim writes it.
 #[derive(Deserialize)]
-struct Record<'a> {
+pub(crate) struct Record<'a> {
     #[serde(borrow)]
-    log: Cow<'a, str>,
+    pub(crate) log: Cow<'a, str>,
     #[serde(borrow)]
-    stream: Cow<'a, str>,
+    pub(crate) stream: Cow<'a, str>,
     #[serde(default)]
     attrs: BTreeMap<String, String>,
     #[serde(borrow)]
-    time: Cow<'a, str>,
+    pub(crate) time: Cow<'a, str>,
 }
 
 /// What to do with a line.
@@ -86,7 +87,7 @@ impl Format {
 }
 
 /// A record; also one that follows a torn one on the same line, as docker leaves them.
-fn parse(line: &[u8]) -> Option<Record<'_>> {
+pub(crate) fn parse(line: &[u8]) -> Option<Record<'_>> {
     const BEGIN: &[u8] = b"{\"log\":";
     serde_json::from_slice(line).ok().or_else(|| {
         let (at, _) = line.windows(BEGIN.len()).enumerate().skip(1).rfind(|(_, part)| *part == BEGIN)?;

@@ -8,7 +8,11 @@ use super::{
     upstream::{Asker, Job, Progress, Route},
     zone::Zones,
 };
-use crate::{Subnet, accept::Acceptor};
+use crate::{
+    Subnet,
+    accept::Acceptor,
+    worker::{END, Events},
+};
 use rustix::{
     event::epoll,
     fd::{AsFd, OwnedFd},
@@ -32,8 +36,6 @@ const JOBS: usize = 2048;
 const SHARE: usize = 256;
 /// Packets of one socket before the others have their turn.
 const TURN: usize = 16;
-/// The token of the descriptor that wakes the thread to end.
-pub(super) const WAKE: u64 = 0;
 
 /// All there is, by token.
 #[derive(Debug)]
@@ -50,7 +52,6 @@ pub(super) struct State {
     pub(super) deadlines: BTreeSet<(Instant, u64)>,
     jobs: usize,
     last: u64,
-    pub(super) ending: bool,
 }
 
 /// How a container is served.
@@ -99,6 +100,35 @@ impl Entry {
     }
 }
 
+impl Events for State {
+    fn deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    fn event(&mut self, token: u64) {
+        match self.entries.get(&token) {
+            Some(Entry::Udp { .. }) => self.datagrams(token),
+            Some(Entry::Listener { .. }) => self.accept(token),
+            Some(Entry::Client { .. }) => self.client(token),
+            Some(Entry::Job { .. }) => self.job(token),
+            None => {}
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        while let Some((deadline, token)) =
+            self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now)
+        {
+            self.deadlines.remove(&(deadline, token));
+            match self.entries.get(&token) {
+                Some(Entry::Job { .. }) => self.next_server(token, None),
+                _ => drop(self.take(token)),
+            }
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(epoll: Arc<OwnedFd>, home: OwnedFd, resolv: ResolvConf) -> Self {
         Self {
@@ -112,8 +142,7 @@ impl State {
             entries: HashMap::new(),
             deadlines: BTreeSet::new(),
             jobs: 0,
-            last: WAKE,
-            ending: false,
+            last: END,
         }
     }
 
@@ -167,16 +196,6 @@ impl State {
             resolver.load = resolver.load.saturating_sub(1);
         }
         Some(entry)
-    }
-
-    pub(super) fn event(&mut self, token: u64) {
-        match self.entries.get(&token) {
-            Some(Entry::Udp { .. }) => self.datagrams(token),
-            Some(Entry::Listener { .. }) => self.accept(token),
-            Some(Entry::Client { .. }) => self.client(token),
-            Some(Entry::Job { .. }) => self.job(token),
-            None => {}
-        }
     }
 
     fn datagrams(&mut self, token: u64) {
@@ -369,19 +388,6 @@ impl State {
                 if let Some(answer) = last.or_else(|| fail().ok()) {
                     self.answer(&job.asker, &answer);
                 }
-            }
-        }
-    }
-
-    pub(super) fn expire(&mut self) {
-        let now = Instant::now();
-        while let Some((deadline, token)) =
-            self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now)
-        {
-            self.deadlines.remove(&(deadline, token));
-            match self.entries.get(&token) {
-                Some(Entry::Job { .. }) => self.next_server(token, None),
-                _ => drop(self.take(token)),
             }
         }
     }

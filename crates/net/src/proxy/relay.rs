@@ -3,8 +3,9 @@
 use super::pair::Pair;
 use crate::accept::Acceptor;
 use crate::port::Protocol;
+use crate::worker::{self, END, Events, Worker};
 use rustix::{
-    event::{EventfdFlags, Timespec, epoll, eventfd},
+    event::epoll,
     fd::OwnedFd,
     io::Errno,
     net::{
@@ -16,8 +17,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -30,20 +30,12 @@ const TURN: usize = 32;
 /// Connections relayed at once, two descriptors each; more are hung up on.
 const PAIRS: usize = 8192;
 const DATAGRAM: usize = 65_535;
-const WAKE: u64 = 0;
 
 /// Handle of the thread; ends it when dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    epoll: Arc<OwnedFd>,
-    wake: OwnedFd,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    _worker: Worker,
 }
 
 #[derive(Debug)]
@@ -55,7 +47,8 @@ struct State {
     pairs: HashMap<u64, Pair>,
     deadlines: BTreeSet<(Instant, u64)>,
     last: u64,
-    ending: bool,
+    /// To read into, between two events.
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -94,25 +87,23 @@ impl Proxy {
             entries: HashMap::new(),
             pairs: HashMap::new(),
             deadlines: BTreeSet::new(),
-            last: WAKE,
-            ending: false,
+            last: END,
+            buffer: vec![0; DATAGRAM],
         };
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { epoll, wake, state: Mutex::new(state) });
-        epoll::add(&shared.epoll, &shared.wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("net-proxy".into())
-            .stack_size(512 * 1024)
-            .spawn(move || theirs.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+        let state = Arc::new(Mutex::new(state));
+        let worker = worker::serve("net-proxy", epoll, Arc::clone(&state))?;
+        Ok(Self { state, _worker: worker })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        worker::lock(&self.state)
     }
 
     /// Relays what comes in on this socket (see [`super::hold`]) to the container. Returns what to [`Self::remove`].
     pub(crate) fn add(&self, fd: OwnedFd, protocol: Protocol, target: SocketAddr) -> io::Result<u64> {
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         let token = state.token();
-        epoll::add(&self.shared.epoll, &fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+        epoll::add(&state.epoll, &fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
         let entry = if protocol == Protocol::Udp {
             Entry::Udp { fd, target, flows: HashMap::new() }
         } else {
@@ -124,58 +115,26 @@ impl Proxy {
 
     /// Lets the port go. Connections under way end when the container does.
     pub(crate) fn remove(&self, listener: u64) {
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         if let Some(Entry::Udp { flows, .. }) = state.entries.remove(&listener) {
             flows.values().for_each(|flow| drop(state.entries.remove(flow)));
         }
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.shared.lock().ending = true;
-        // The counter of an eventfd overflows only after 2⁶⁴ writes.
-        rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes()).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Events for State {
+    fn deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    fn run(&self) {
-        let mut events = Vec::with_capacity(64);
-        let mut buffer = vec![0; DATAGRAM];
-        loop {
-            let timeout = {
-                let state = self.lock();
-                if state.ending {
-                    return;
-                }
-                state.deadlines.first().map(|(deadline, _)| {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    Timespec {
-                        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                        tv_nsec: left.subsec_nanos().into(),
-                    }
-                })
-            };
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                // Only a bug could get us here (a closed descriptor), and spinning would hide it.
-                Err(_) => return,
-            }
-            let mut state = self.lock();
-            for event in &events {
-                state.event(event.data.u64(), &mut buffer);
-            }
-            state.expire();
-        }
+    fn event(&mut self, token: u64) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.handle(token, &mut buffer);
+        self.buffer = buffer;
+    }
+
+    fn expire(&mut self) {
+        self.forget_silent();
     }
 }
 
@@ -185,7 +144,7 @@ impl State {
         self.last
     }
 
-    fn event(&mut self, token: u64, buffer: &mut [u8]) {
+    fn handle(&mut self, token: u64, buffer: &mut [u8]) {
         match self.entries.get(&token) {
             Some(Entry::Tcp { .. }) => self.accept(token),
             Some(Entry::Udp { .. }) => self.datagrams(token, buffer),
@@ -311,7 +270,7 @@ impl State {
         }
     }
 
-    fn expire(&mut self) {
+    fn forget_silent(&mut self) {
         let now = Instant::now();
         while let Some((deadline, token)) =
             self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now)

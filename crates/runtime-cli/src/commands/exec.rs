@@ -63,6 +63,9 @@ fn start(context: &Context, arguments: &Arguments) -> Result<u8, Failure> {
     let terminal = Terminal::choose(arguments, process.terminal, !detach)?;
     let mut plan = plan_exec(&spec, &process, &container.host()?)?;
     plan.identify(&container.record.id, &container.record.bundle);
+    if container.record.keyring {
+        plan = plan.in_keyring(&container.record.id)?;
+    }
     let signals = if detach { None } else { Some(Signals::hold()?) };
     let unable = |failure: Failure| failure.during("unable to start container process");
     let pid = container.pid()?;

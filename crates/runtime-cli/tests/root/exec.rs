@@ -22,6 +22,24 @@ fn root_exec_has_its_own_code() {
     assert!(out.starts_with("1 ") && out != "1 1\n", "{out}");
 }
 
+/// A further process is in the container's session keyring and not in the caller's, as with runc; unless the container has none of its own.
+#[test]
+fn root_exec_joins_the_containers_keyring() {
+    let Some(b) = bench(&["sleep", "1000"]) else { return };
+    b.configure(|config| config["linux"]["maskedPaths"] = json!([]));
+    assert_eq!(b.quietly(&["run", "--detach", "@a"]), 0);
+    assert_eq!(b.quietly(&["run", "--detach", "--no-new-keyring", "@b"]), 0);
+    let rings = |name: &str| {
+        let keys = b.run(&["exec", &format!("@{name}"), "cat", "/proc/keys"]).ok();
+        let mark = format!("_ses.{}:", b.id(name));
+        let ours = keys.lines().filter(|line| line.contains(&mark));
+        ours.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (first, again) = (rings("a"), rings("a"));
+    assert!(first.len() == 1 && first == again, "{first:?} {again:?}");
+    assert!(rings("b").is_empty());
+}
+
 #[test]
 fn root_exec_detached() {
     let Some(b) = bench(&["sleep", "1000"]) else { return };

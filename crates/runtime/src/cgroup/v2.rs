@@ -205,6 +205,7 @@ mod tests {
             r#"{"unified": {"tasks": "1"}}"#,
             r#"{"cpu": {"realtimeRuntime": 1}}"#,
             r#"{"network": {"classID": 1}}"#,
+            r#"{"memory": {"swappiness": 101}}"#,
         ] {
             assert!(limits(&serde_json::from_str(text).unwrap()).is_err(), "{text}");
         }

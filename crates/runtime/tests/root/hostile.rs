@@ -14,6 +14,7 @@ pub(crate) const CASES: crate::Cases = &[
     ("root_devices_are_not_made_in_a_volume", devices),
     ("root_writes_to_proc_are_not_led_elsewhere", redirected),
     ("root_no_way_out_by_cgroups", cgroups),
+    ("root_a_joined_namespace_of_the_host_is_not_changed", joined),
 ];
 
 /// A folder of the host that nobody may touch.
@@ -144,6 +145,36 @@ fn redirected() {
         assert_eq!((error.step.as_str(), error.errno), ("sysctl", 18), "{error}");
         assert_eq!(fs::read_to_string(fake.join("domainname")).unwrap(), "before");
         rustix::mount::unmount("/proc/sys/net", rustix::mount::UnmountFlags::empty()).unwrap();
+    }
+    b.done();
+}
+
+/// A namespace by path that is the host's: what the specification sets would be set for the host.
+fn joined() {
+    // In a network of its own, and with what is there already: nothing happens to the machine when the guard fails.
+    unshare(new::NET | new::IPC | new::UTS).unwrap();
+    let mut b = Box::new(&["probe", "exit", "0"]);
+    b.spec.hostname = None;
+    for (kind, file, key) in [
+        ("network", "net", "net.ipv4.ip_unprivileged_port_start"),
+        ("ipc", "ipc", "kernel.shmmni"),
+        ("uts", "uts", "kernel.domainname"),
+    ] {
+        let value = format!("/proc/sys/{}", key.replace('.', "/"));
+        let before = fs::read_to_string(&value).unwrap();
+        let join = |b: &mut Box, path: Option<String>| {
+            b.linux().namespaces.iter_mut().find(|n| n.kind == kind).unwrap().path = path;
+        };
+        b.linux().sysctl.clear();
+        join(&mut b, Some(format!("/proc/{}/ns/{file}", std::process::id())));
+        // Joined without a change it is fine.
+        assert_eq!(b.run().unwrap().code, 0, "{kind}");
+        b.linux().sysctl.insert(key.to_owned(), "8".to_owned());
+        let error = b.run().err().unwrap();
+        assert!(error.detail.contains("is the host's"), "{kind}: {error}");
+        assert_eq!(fs::read_to_string(&value).unwrap(), before, "{kind}");
+        join(&mut b, None);
+        assert_eq!(b.run().unwrap().code, 0, "{kind}");
     }
     b.done();
 }

@@ -65,16 +65,21 @@ impl<'a> Wanted<'a> {
 /// Runs the root tests of the named crates, only those whose names contain the filter.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     let wanted = Wanted::parse(words);
-    match prepare() {
-        Err(lack) if wanted.or_skip => {
-            shell::say(&format!("cgroup v2 is not tested: no machine can be booted here: {lack:#}"));
-            return Ok(());
-        }
-        prepared => prepared?,
-    }
-    let disk = disk::make()?;
+    let skip = |lack: &str| {
+        shell::say(&format!("cgroup v2 is not tested: no machine can be booted here: {lack}"));
+        Ok(())
+    };
+    // what is missing of either is not there to be installed
+    let disk = match prepare().and_then(|()| disk::make()) {
+        Err(lack) if wanted.or_skip => return skip(&format!("{lack:#}")),
+        disk => disk?,
+    };
     let freight = freight::load(&wanted)?;
-    boot::run(&disk, &freight, &wanted)
+    match boot::run(&disk, &freight, &wanted)? {
+        true => Ok(()),
+        false if wanted.or_skip => skip("qemu starts, and its machine says nothing"),
+        false => bail!("qemu said nothing: it cannot boot the machine here"),
+    }
 }
 
 /// What booting needs from this machine.

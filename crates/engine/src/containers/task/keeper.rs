@@ -2,14 +2,17 @@
 
 use super::Ahead;
 use crate::{
-    Result, blocking,
+    Error, Kind, Result, blocking,
     containers::{
         Book, Health, Status,
         book::{Handle, Queued},
+        logging,
         record::{Record, Standing},
     },
+    error::io,
     events::{Event, Time},
     shared::Shared,
+    sinks::{self, Forwarder, Identity},
 };
 use dhow_store::Ticket;
 use std::{path::PathBuf, sync::Arc};
@@ -33,6 +36,8 @@ pub(crate) struct Keeper {
     pub(crate) cleanup: Option<JoinHandle<()>>,
     /// Counts starts of this daemon's life: probes of an older run do not count.
     pub(crate) runs: u64,
+    /// Sends its log where the driver says.
+    pub(crate) forwarder: Option<Forwarder>,
 }
 
 impl Keeper {
@@ -87,6 +92,32 @@ impl Keeper {
         emit(&self.shared, &self.record, action, &extra);
     }
 
+    /// From now on, or on as before, its log goes where its driver says. A log that cannot be forwarded stops no container.
+    pub(crate) async fn forward_log(&mut self) {
+        let log = &self.record.spec.host.log;
+        let Some(driver) = sinks::driver(&log.driver, &logging::own_options(&log.options)) else { return };
+        let driver = driver.map_err(|why| Error::new(Kind::Invalid, why));
+        let started = match (driver, Identity::of(&self.record), self.forwarder.take()) {
+            (Ok(_), Ok(identity), Some(forwarder)) => {
+                forwarder.rename(identity);
+                Ok(forwarder)
+            }
+            (Ok(driver), Ok(identity), None) => {
+                let (shared, path) = (self.shared.clone(), self.record.log_path(&self.dir));
+                blocking::run(move || {
+                    Forwarder::start(&shared.log_folders, driver, identity, &path)
+                        .map_err(|error| io("forward", path.display(), error))
+                })
+                .await
+            }
+            (Err(failure), ..) | (_, Err(failure), _) => Err(failure),
+        };
+        match started {
+            Ok(forwarder) => self.forwarder = Some(forwarder),
+            Err(failure) => tracing::error!(id = self.id(), %failure, "a log is not forwarded"),
+        }
+    }
+
     /// Waits until nothing of the last run is left.
     pub(crate) async fn settle(&mut self) {
         if let Some(cleanup) = self.cleanup.take()
@@ -123,6 +154,7 @@ impl Keeper {
         let code = self.standing.exit_code;
         self.handle.answer_waiters(code, &self.standing.error, true);
         let (shared, record, cleanup) = (self.shared.clone(), self.record.clone(), self.cleanup.take());
+        let forwarder = self.forwarder.take();
         // none while a drain waits: it has seen all that came before
         let tidying = self.shared.tidying.clone().try_read_owned().ok();
         let work = async move {
@@ -131,6 +163,9 @@ impl Keeper {
                 && let Err(failure) = cleanup.await
             {
                 tracing::error!(%failure, "cleaning up after a container failed");
+            }
+            if let Some(forwarder) = forwarder {
+                forwarder.finish().await;
             }
             let removed = blocking::run(move || {
                 if volumes {

@@ -63,6 +63,7 @@ pub(super) async fn start(keeper: &mut Keeper, delay: Option<Duration>) -> Resul
     match launch(keeper, delay).await {
         Ok(running) => {
             keeper.event("start", []);
+            keeper.forward_log().await;
             Ok(running)
         }
         Err(Failed { error, code }) => {

@@ -48,7 +48,7 @@ pub(super) fn prepare(shared: &Shared, record: &Record) -> Result<Prepared> {
         outside: outside(shared, record, &oci)?,
         plan: plan.encode(),
         cgroups: plan.cgroup_dirs().to_vec(),
-        log: logging::config(&record.spec, record.log_path(&snapshot.dir))?,
+        log: logging::config(record, record.log_path(&snapshot.dir))?,
         oci,
         hostname,
     })
@@ -94,6 +94,8 @@ fn options(shared: &Shared, record: &Record, snapshot: &Snapshot) -> Options {
         netns_passed: mode(&record.spec.host.network_mode) != Mode::Host,
         make_cwd: true,
         init: shared.config.init.clone().filter(|_| init),
+        id: record.id.clone(),
+        keyring: true,
         ..Options::default()
     }
 }
