@@ -51,6 +51,20 @@ pub trait Topics: fmt::Debug {
     fn create<'a>(&'a self, topic: &'a Topic) -> LocalBoxFuture<'a, Result<(), String>>;
 }
 
+/// A command line that knows no Kafka: files that want topics are refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Without;
+
+impl Topics for Without {
+    fn observe<'a>(&'a self, _: &'a [String]) -> LocalBoxFuture<'a, Result<BTreeMap<String, Seen>, String>> {
+        Box::pin(std::future::ready(Err("this program speaks to no Kafka broker".to_owned())))
+    }
+
+    fn create<'a>(&'a self, topic: &'a Topic) -> LocalBoxFuture<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Err(format!("this program cannot make topic {}", topic.name))))
+    }
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {

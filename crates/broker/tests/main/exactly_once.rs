@@ -190,7 +190,9 @@ fn committed(partition: &Partition) -> Vec<(u32, u32)> {
 
 pub(crate) fn check(folder: &Path, ended: &Ended, round: usize) {
     let opened = Opened::new(folder);
-    (0..WRITERS).for_each(|writer| drop(opened.identity(writer)));
+    for writer in 0..WRITERS {
+        opened.identity(writer);
+    }
     let mut seen: BTreeMap<(u32, u32), usize> = BTreeMap::new();
     for partition in &opened.storage.topics.get("t").unwrap().partitions {
         let offsets = partition.offsets().unwrap();

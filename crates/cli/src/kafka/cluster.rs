@@ -54,6 +54,11 @@ impl Cluster {
         Err(last.unwrap_or_else(|| anyhow!("--bootstrap-server names no broker")))
     }
 
+    /// Where a broker is.
+    pub(super) fn address(&self, node: i32) -> &str {
+        self.nodes.get(&node).map_or("", String::as_str)
+    }
+
     /// Asks any broker.
     pub(super) async fn ask<'q, Q: Request<'q>, M>(&mut self, request: &Q, most: i16) -> anyhow::Result<M>
     where

@@ -105,7 +105,7 @@ impl Groups {
         if self.state {
             let rows: Vec<_> =
                 groups.iter().map(|group| vec![group.group_id.clone(), group.group_state.clone()]).collect();
-            print(&table(&["GROUP", "STATE"], &rows))?;
+            print(&table(&[("GROUP", 25), ("STATE", 20)], &rows))?;
             return Ok(0);
         }
         for group in groups {
@@ -123,7 +123,8 @@ impl Groups {
             tell(&format!("Consumer group '{name}' has no active members."));
         }
         let text = if self.members {
-            let titles = ["GROUP", "CONSUMER-ID", "HOST", "CLIENT-ID", "#PARTITIONS"];
+            let titles =
+                [("GROUP", 15), ("CONSUMER-ID", 15), ("HOST", 15), ("CLIENT-ID", 15), ("#PARTITIONS", 15)];
             let row = |member: &DescribedGroupMember| {
                 let count = assigned(member).map(|places| places.len())?;
                 let member = member.clone();
@@ -137,25 +138,35 @@ impl Groups {
             };
             table(&titles, &group.members.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?)
         } else if self.state {
+            let node = cluster.coordinator(name).await?;
+            let strategy = Some(group.protocol_data.clone()).filter(|text| !text.is_empty());
             let row = vec![
                 name.to_owned(),
-                group.protocol_data.clone(),
+                format!("{}  ({node})", cluster.address(node)),
+                strategy.unwrap_or_else(|| "-".to_owned()),
                 group.group_state.clone(),
                 group.members.len().to_string(),
             ];
-            table(&["GROUP", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS"], &[row])
+            let titles = [
+                ("GROUP", 15),
+                ("COORDINATOR (ID)", 25),
+                ("ASSIGNMENT-STRATEGY", 20),
+                ("STATE", 20),
+                ("#MEMBERS", 8),
+            ];
+            table(&titles, &[row])
         } else {
             let rows = lag(cluster, &group).await?;
             let titles = [
-                "GROUP",
-                "TOPIC",
-                "PARTITION",
-                "CURRENT-OFFSET",
-                "LOG-END-OFFSET",
-                "LAG",
-                "CONSUMER-ID",
-                "HOST",
-                "CLIENT-ID",
+                ("GROUP", 15),
+                ("TOPIC", 15),
+                ("PARTITION", 10),
+                ("CURRENT-OFFSET", 15),
+                ("LOG-END-OFFSET", 15),
+                ("LAG", 15),
+                ("CONSUMER-ID", 15),
+                ("HOST", 15),
+                ("CLIENT-ID", 15),
             ];
             table(&titles, &rows)
         };

@@ -97,7 +97,8 @@ pub(super) async fn reset(cluster: &mut Cluster, names: &[String], to: &Move) ->
             vec![name.clone(), topic, partition.to_string(), offset.to_string()]
         }));
     }
-    print(&format!("\n{}", table(&["GROUP", "TOPIC", "PARTITION", "NEW-OFFSET"], &rows)))?;
+    let titles = [("GROUP", 15), ("TOPIC", 15), ("PARTITION", 10), ("NEW-OFFSET", 15)];
+    print(&format!("\n{}", table(&titles, &rows)))?;
     Ok(0)
 }
 

@@ -1,10 +1,10 @@
-//! Tables as Kafka's scripts print them: columns as wide as their widest cell, at least as wide as the title.
+//! Tables as Kafka's scripts print them: each column as wide as its widest cell, and at least as wide as Kafka makes it.
 
-/// A title and its cells.
-pub(super) fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
+/// Titles with the least widths, and the cells.
+pub(super) fn table(titles: &[(&str, usize)], rows: &[Vec<String>]) -> String {
     let width = |index: usize| {
         let cells = rows.iter().map(|row| row[index].chars().count());
-        cells.max().unwrap_or(0).max(titles[index].len())
+        cells.max().unwrap_or(0).max(titles[index].1)
     };
     let widths: Vec<usize> = (0..titles.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -12,15 +12,18 @@ pub(super) fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
             cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
         format!("{}\n", padded.join(" ").trim_end())
     };
-    let head = line(&mut titles.iter().copied());
+    let head = line(&mut titles.iter().map(|(title, _)| *title));
     rows.iter().fold(head, |all, row| all + &line(&mut row.iter().map(String::as_str)))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [vec!["billing-service".to_owned(), "7".to_owned()]];
-        assert_eq!(super::table(&["GROUP", "LAG"], &rows), "GROUP           LAG\nbilling-service 7\n");
+    fn columns_are_as_wide_as_their_widest_cell_and_as_kafkas() {
+        let rows = [vec!["billing".to_owned(), "audit-of-everything".to_owned(), "7".to_owned()]];
+        assert_eq!(
+            super::table(&[("GROUP", 15), ("TOPIC", 15), ("LAG", 15)], &rows),
+            "GROUP           TOPIC               LAG\nbilling         audit-of-everything 7\n"
+        );
     }
 }

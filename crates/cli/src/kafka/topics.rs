@@ -95,7 +95,7 @@ impl Topics {
         if let Some(topic) = missing.filter(|_| !self.if_exists) {
             bail!("topic {} does not exist", name(topic));
         }
-        topics.retain(|topic| !is_missing(topic) && !(self.exclude_internal && topic.is_internal));
+        topics.retain(|topic| !(is_missing(topic) || self.exclude_internal && topic.is_internal));
         for topic in &topics {
             check(topic.error_code, None, &format!("describe topic {}", name(topic)))?;
             if self.list {
@@ -222,7 +222,7 @@ fn description(topic: &MetadataResponseTopic, configs: &[(String, String)]) -> S
         let leader = if one.leader_id < 0 { "none".to_owned() } else { one.leader_id.to_string() };
         let (replicas, isr) = (list(&one.replica_nodes), list(&one.isr_nodes));
         format!(
-            "\tTopic: {}\tPartition: {}\tLeader: {leader}\tReplicas: {replicas}\tIsr: {isr}",
+            "\tTopic: {}\tPartition: {}\tLeader: {leader}\tReplicas: {replicas}\tIsr: {isr}\tElr: N/A\tLastKnownElr: N/A",
             name(topic),
             one.partition_index
         )
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(
             text,
             "Topic: orders\tTopicId: AAAAAAAAAAAAAAAAAAAAAA\tPartitionCount: 1\tReplicationFactor: 1\tConfigs: cleanup.policy=compact\n\
-             \tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1"
+             \tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: N/A\tLastKnownElr: N/A"
         );
     }
 }
