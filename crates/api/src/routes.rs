@@ -2,7 +2,7 @@
 //! ([`Kind`]), handler. The first line that fits answers.
 
 use crate::{
-    absent, archive, build, containers, create, exec, hijack, images, logs, networks,
+    absent, archive, build, containers, create, exec, hijack, images, kafka, logs, networks,
     route::{Kind::Change, Kind::Read, Route},
     stats, system, transfer, volumes, websocket,
 };
@@ -98,6 +98,10 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST   "/build/cancel"                 39 Read   absent::build_cancel;
     POST   "/session"                      31 Read   absent::session;
     POST   "/grpc"                         39 Read   absent::session;
+
+    GET    "/dhow/kafka"                   24 Read   kafka::status;
+    POST   "/dhow/kafka/up"                24 Change kafka::up;
+    POST   "/dhow/kafka/down"              24 Change kafka::down;
 
     GET    "/plugins"                      25 Read   absent::no_plugins;
     GET    "/plugins/{}/json"              25 Read   absent::no_such_plugin;

@@ -19,6 +19,7 @@ mod suite {
     mod held;
     mod hostile;
     mod images;
+    mod kafka;
     mod leaks;
     mod lifecycle;
     mod limits;

@@ -7,7 +7,7 @@ use crate::{
         record::{Record, Wanted},
         spec,
     },
-    networks,
+    kafka, networks,
     shared::Shared,
 };
 use dhow_net::{Attach, Endpoint, Published};
@@ -288,6 +288,13 @@ fn hosts(
     for endpoint in endpoints.values() {
         entries.extend(endpoint.ipv4.map(|(address, _)| (address.to_string(), names.clone())));
         entries.extend(endpoint.ipv6.map(|(address, _)| (address.to_string(), names.clone())));
+    }
+    // A network without a resolver: there the broker's name is here, unless the user has given it a meaning.
+    let on_default = endpoints.get(networks::BRIDGE).and_then(|endpoint| endpoint.gateway4);
+    if let Some(entry) = on_default.and_then(|gateway| kafka::host_entry(shared, gateway.into()))
+        && !entries.iter().any(|(_, names)| names.split(' ').any(|name| name == entry.1))
+    {
+        entries.push(entry);
     }
     Ok(files::hosts(&entries, true))
 }
