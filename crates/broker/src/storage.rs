@@ -83,11 +83,8 @@ impl Storage {
     pub fn tidy(&self, now: i64) -> Option<i64> {
         let topics = self.topics.list();
         let due = topics.iter().flat_map(|topic| &topic.partitions).filter_map(|partition| {
-            if let Err(error) = partition.compact(now) {
-                tracing::warn!(partition = partition.name(), %error, "compaction");
-            }
-            partition.retain(now).unwrap_or_else(|error| {
-                tracing::warn!(partition = partition.name(), %error, "retention");
+            partition.tidy(now).unwrap_or_else(|error| {
+                tracing::warn!(partition = partition.name(), %error, "what is too old or replaced is still there");
                 None
             })
         });

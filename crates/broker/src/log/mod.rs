@@ -77,6 +77,8 @@ struct Slot {
     /// A sync failed: what is beyond this offset is not known to be on disk, and will be cut off.
     known: Option<i64>,
     reported: Reported,
+    /// Closed since it was looked after, and when retention will want something of it.
+    resting: Option<Option<i64>>,
     /// Deleted: nothing opens it again.
     gone: bool,
 }
@@ -203,6 +205,7 @@ impl Partition {
     /// The topic's configuration from now on.
     pub fn configure(&self, config: Arc<Config>) {
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.0.lock().resting = None;
     }
 
     /// The configuration.
@@ -271,7 +274,7 @@ impl Inner {
         }
         if slot.log.is_none() {
             slot.log = Some(Box::new(self.open(slot.known)?));
-            slot.known = None;
+            (slot.known, slot.resting) = (None, None);
         }
         match slot.log.as_deref_mut() {
             Some(log) => work(log),

@@ -132,7 +132,9 @@ impl Scan {
             self.cut += torn(&walk, good, size);
             file.set_len(good).at("cut the torn tail of", path.display())?;
         }
-        file.sync_data().at("sync", path.display())?;
+        if good > covered || good < size {
+            file.sync_data().at("sync", path.display())?;
+        }
         segment.set_size(good);
         segment.adopt(file, index, covered);
         Ok(())

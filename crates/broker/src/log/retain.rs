@@ -40,13 +40,33 @@ impl Partition {
     /// If a file cannot be removed: the log goes on without it.
     pub fn retain(&self, now: i64) -> Result<Option<i64>> {
         let config = self.0.config();
-        let was_open = self.0.lock().log.is_some();
-        if !was_open && recover::is_empty(&self.0.folder)? {
-            return Ok(None);
+        self.0.with(|log| log.retain(&config, now))
+    }
+
+    /// Compacts, removes what retention no longer wants, and returns when there will be more to remove. A log that nobody uses is not
+    /// opened for it, unless it is time.
+    ///
+    /// # Errors
+    /// As [`Partition::compact`] and [`Partition::retain`].
+    pub fn tidy(&self, now: i64) -> Result<Option<i64>> {
+        let (was_open, resting) = {
+            let slot = self.0.lock();
+            (slot.log.is_some(), slot.resting)
+        };
+        if let Some(due) = resting.filter(|due| !was_open && due.is_none_or(|due| due > now)) {
+            return Ok(due);
         }
-        let due = self.0.with(|log| log.retain(&config, now))?;
+        let due = if !was_open && recover::is_empty(&self.0.folder)? {
+            None
+        } else {
+            self.compact(now).and_then(|()| self.retain(now))?
+        };
         if !was_open {
             self.close()?;
+            // Tombstones grow old without anybody writing.
+            let config = self.0.config();
+            let mut slot = self.0.lock();
+            slot.resting = (slot.log.is_none() && !config.compact).then_some(due);
         }
         Ok(due)
     }

@@ -367,6 +367,22 @@ fn retention_and_deletion_move_the_start_and_it_stays() {
 }
 
 #[test]
+fn a_log_that_nobody_uses_is_opened_for_retention_only_when_it_is_time() {
+    let bench = Bench::new(Config { retention_ms: Some(1_000), ..Config::default() });
+    assert_eq!(bench.partition.tidy(0).unwrap(), None);
+    assert!(!bench.file(0).exists(), "nobody has written");
+    put(&bench.partition, batch(0, 10)).ticket.wait().unwrap();
+    bench.partition.close().unwrap();
+    let is_open = || bench.partition.0.lock().log.is_some();
+    assert_eq!((bench.partition.tidy(1_500).unwrap(), is_open()), (Some(2_009), false));
+    std::fs::remove_file(bench.file(0)).unwrap();
+    assert_eq!(bench.partition.tidy(2_000).unwrap(), Some(2_009), "it was not looked at");
+    std::fs::write(bench.file(0), batch(0, 10)).unwrap();
+    assert_eq!((bench.partition.tidy(2_010).unwrap(), is_open()), (None, false));
+    assert_eq!(bench.partition.offsets().unwrap().start, 10);
+}
+
+#[test]
 fn a_batch_that_rotted_on_disk_is_reported_and_never_served() {
     let bench = Bench::new(Config { segment_bytes: 200_000, ..Config::default() });
     (0..400).for_each(|n| put(&bench.partition, batch(n * 10, 10)).ticket.forget());

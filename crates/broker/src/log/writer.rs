@@ -115,7 +115,8 @@ impl Log {
             ends: VecDeque::new(),
             first_timestamp,
             closed: Vec::new(),
-            new_file: true,
+            // What the last process made may not be in the folder for good yet.
+            new_file: size == 0 || recovered.scanned > 0,
             checkpoint: size.saturating_sub(recovered.scanned),
             recent: VecDeque::new(),
         })

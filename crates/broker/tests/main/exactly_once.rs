@@ -235,14 +235,18 @@ fn transactions_survive_kill_9_whole() {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut alive = Some(child);
+        let mut left = fastrand::u32(0..20);
         let mut killer = None;
         for line in lines {
             if !ended.note(&line.unwrap()) {
                 continue;
             }
-            if let Some(mut child) = alive.take() {
+            // After some more of them, at any moment.
+            if left > 0 {
+                left -= 1;
+            } else if let Some(mut child) = alive.take() {
                 killer = Some(std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
+                    std::thread::sleep(Duration::from_micros(fastrand::u64(0..10_000)));
                     child.kill().unwrap();
                     child.wait().unwrap();
                 }));
@@ -256,5 +260,5 @@ fn transactions_survive_kill_9_whole() {
         }
     }
     let total = ended.count();
-    assert!(total > rounds, "{total} transactions in {rounds} rounds are no test");
+    assert!(total > rounds * 3, "{total} transactions in {rounds} rounds are no test");
 }

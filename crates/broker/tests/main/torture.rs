@@ -102,15 +102,18 @@ fn kill_one(folder: &Path, next: &str, acknowledged: &mut Acknowledged) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut killer = Some(child);
+    let mut left = fastrand::u32(0..100);
     let mut dead = None;
     for line in lines {
         if !acknowledged.note(&line.unwrap()) {
             continue;
         }
-        // The first acknowledgement: from now on at any moment.
-        if let Some(mut child) = killer.take() {
+        // After some more of them, at any moment.
+        if left > 0 {
+            left -= 1;
+        } else if let Some(mut child) = killer.take() {
             dead = Some(std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_micros(fastrand::u64(0..80_000)));
+                std::thread::sleep(Duration::from_micros(fastrand::u64(0..10_000)));
                 child.kill().unwrap();
                 child.wait().unwrap();
             }));
