@@ -25,8 +25,8 @@ pub(crate) async fn checkpoints(_: Call) -> Reply {
     Err(Failure::absent("checkpoints are not supported"))
 }
 
-pub(crate) async fn search(_: Call) -> Reply {
-    Err(Failure::absent("searching a registry is not supported: look images up on the registry's own pages"))
+pub(crate) async fn attestations(_: Call) -> Reply {
+    Err(Failure::absent("attestations of images are not kept"))
 }
 
 pub(crate) async fn build_cancel(_: Call) -> Reply {

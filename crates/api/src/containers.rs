@@ -123,14 +123,19 @@ pub(crate) async fn wait(call: Call) -> Reply {
         "removed" => WaitCondition::Removed,
         other => return Err(Failure::bad(format!("invalid condition: {other:?}"))),
     };
-    let ended = call.app.engine.containers().wait(call.name(), condition).await?;
+    let containers = call.app.engine.containers();
+    // Why a start fails is the answer to the start: told here too, docker's CLI would print it twice. Later it is told.
+    let tell = condition == WaitCondition::NotRunning
+        && containers.view(call.name()).is_ok_and(|view| !view.status.is_up());
+    let ended = containers.wait(call.name(), condition).await?;
     if call.query.flag("start") {
-        call.app.engine.containers().start(call.name()).await?;
+        containers.start(call.name()).await?;
     }
     let answer = async move {
         let record = match ended.await {
-            // Why a start failed is the answer to the start; docker does not repeat it here, and its CLI would print it twice.
-            Ok((code, _)) => Record::new().put("StatusCode", code),
+            Ok((code, error)) => Record::new()
+                .some("Error", (tell && !error.is_empty()).then(|| value!({ "Message": error })))
+                .put("StatusCode", code),
             Err(_) => Record::new()
                 .put("Error", value!({ "Message": "the engine ended before the container did" }))
                 .put("StatusCode", 125),
@@ -149,7 +154,8 @@ pub(crate) async fn resize(call: Call) -> Reply {
 /// `h` and `w`.
 pub(crate) fn size(call: &Call) -> Result<(u16, u16), Failure> {
     let side = |key: &str| -> Result<u16, Failure> {
-        let number = call.query.int(key)?.unwrap_or(0);
+        let missing = || Failure::bad(format!("invalid resize: {key} is missing"));
+        let number = call.query.int(key)?.ok_or_else(missing)?;
         u16::try_from(number).map_err(|_| Failure::bad(format!("invalid {key}: {number}")))
     };
     Ok((side("h")?, side("w")?))
@@ -166,13 +172,13 @@ pub(crate) async fn changes(call: Call) -> Reply {
         .iter()
         .map(|change| Record::new().put("Path", &change.path).put("Kind", change.kind).end())
         .collect();
+    // As docker: nothing is `null` here, and clients ask for that.
     json(dhow_wire::record::filled(&lines))
 }
 
 pub(crate) async fn prune(call: Call) -> Reply {
     let pruned = call.app.engine.containers().prune(&call.filters()?).await?;
-    let deleted = dhow_wire::record::filled(&pruned.deleted);
-    json(Record::new().put("ContainersDeleted", deleted).put("SpaceReclaimed", pruned.space).end())
+    json(Record::new().put("ContainersDeleted", &pruned.deleted).put("SpaceReclaimed", pruned.space).end())
 }
 
 pub(crate) async fn commit(mut call: Call) -> Reply {

@@ -41,8 +41,11 @@ pub(crate) async fn create(mut call: Call) -> Reply {
 pub(crate) fn config(body: &Object<'_>) -> Result<Spec, Malformed> {
     let mut exposed = Vec::new();
     for key in body.set("ExposedPorts")? {
-        exposed
-            .extend(ports::exposed(&key)?.into_iter().map(|(port, protocol)| format!("{port}/{protocol}")));
+        match ports::exposed(&key)?.as_slice() {
+            // Shown as it was given: `80`, `53/UDP`.
+            [_] => exposed.push(key),
+            range => exposed.extend(range.iter().map(|(port, protocol)| format!("{port}/{protocol}"))),
+        }
     }
     Ok(Spec {
         image: body.text("Image")?,
@@ -126,7 +129,7 @@ mod tests {
         assert_eq!(spec.image, "busybox");
         assert_eq!(spec.cmd, Some(vec!["true".to_owned()]));
         assert_eq!(spec.entrypoint, None);
-        assert_eq!(spec.exposed_ports, ["53/udp", "80/tcp"]);
+        assert_eq!(spec.exposed_ports, ["53/UDP", "80"]);
         assert_eq!(spec.volumes, ["/data"]);
         assert_eq!(spec.stop_timeout, Some(3));
         assert_eq!(spec.healthcheck.map(|check| (check.test, check.interval)), Some((None, 1_000_000_000)));

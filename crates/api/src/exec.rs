@@ -59,11 +59,13 @@ pub(crate) async fn inspect(call: Call) -> Reply {
         .put("privileged", wanted.privileged)
         .some("user", Some(&wanted.user).filter(|user| !user.is_empty()));
     let (stdin, stdout, stderr) = wanted.attach;
+    // Before docker 27 a program that was not found was no other than one that may not be executed.
+    let old = view.failed && !call.version.since(46);
     json(
         Record::new()
             .put("ID", &view.id)
             .put("Running", view.running)
-            .put("ExitCode", view.exit_code)
+            .put("ExitCode", if old { Some(126) } else { view.exit_code })
             .put("ProcessConfig", process.end())
             .put("OpenStdin", stdin)
             .put("OpenStderr", stderr)

@@ -135,7 +135,9 @@ fn from_mount(body: &Object<'_>) -> Result<MountSpec, Failure> {
         "volume" | "" => MountKind::Volume,
         "tmpfs" => MountKind::Tmpfs,
         "image" => MountKind::Image,
-        other => return Err(Failure::bad(format!("invalid mount config: mount type {other:?} unknown"))),
+        other => {
+            return Err(Failure::bad(format!("invalid mount config for type {other:?}: mount type unknown")));
+        }
     };
     let (bind, volume, tmpfs) =
         (body.object("BindOptions")?, body.object("VolumeOptions")?, body.object("TmpfsOptions")?);
@@ -195,7 +197,12 @@ fn port_bindings(body: &Object<'_>) -> Result<BTreeMap<String, Vec<PortBinding>>
                 bindings.push(PortBinding { host_ip: ip, host_port: binding.loose_text("HostPort")? });
             }
         }
-        for (port, protocol) in ports::exposed(key)? {
+        let wrong = |error: Malformed| {
+            let number = key.split('/').next().unwrap_or(key);
+            let port = error.0.starts_with("invalid containerPort");
+            if port { Failure::bad(format!("invalid port specification: {number:?}")) } else { error.into() }
+        };
+        for (port, protocol) in ports::exposed(key).map_err(wrong)? {
             map.entry(format!("{port}/{protocol}")).or_default().extend(bindings.iter().cloned());
         }
     }
@@ -325,7 +332,7 @@ mod tests {
     fn what_cannot_be_is_refused_by_name() {
         for (body, words) in [
             (json!({"Binds": ["a"]}), "must be absolute"),
-            (json!({"Mounts": [{"Type": "nfs", "Target": "/a"}]}), "mount type \"nfs\" unknown"),
+            (json!({"Mounts": [{"Type": "nfs", "Target": "/a"}]}), "for type \"nfs\": mount type unknown"),
             (json!({"Mounts": [{"Type": "bind", "Target": "/a"}]}), "Source must not be empty"),
             (json!({"Mounts": [{"Type": "volume"}]}), "Target must not be empty"),
             (json!({"RestartPolicy": {"Name": "sometimes"}}), "unknown policy 'sometimes'"),

@@ -50,27 +50,27 @@ pub(crate) fn inspect(image: &Image, version: ApiVersion) -> Json {
     let defaults = ContainerConfig::default();
     let container = &config.config;
     let comment = config.history.last().and_then(|entry| entry.comment.clone()).unwrap_or_default();
-    let driver = Record::new().put("Data", None::<()>).put("Name", "overlay2");
+    let driver = Record::new().put("Data", json!({})).put("Name", "overlay2");
     let root = Record::new().put("Type", &config.rootfs.kind).put("Layers", &config.rootfs.diff_ids);
     Record::new()
         .put("Id", &image.id)
         .put("RepoTags", familiar(&image.tags))
         .put("RepoDigests", familiar(&image.digests))
-        .put("Parent", parent(image))
+        .when(!version.since(52), "Parent", parent(image))
         .put("Comment", comment)
         .put("Created", config.created.as_deref().unwrap_or(time::ZERO))
-        // API 1.45 knows them no more; what a commit noted is shown all the same.
+        // API 1.45 knows them no more; what a commit noted is shown until 1.52.
         .when(
-            !version.since(45) || config.container.is_some(),
+            !version.since(45) || (config.container.is_some() && !version.since(52)),
             "Container",
             config.container.as_deref().unwrap_or(""),
         )
         .when(
-            !version.since(45) || config.container_config.is_some(),
+            !version.since(45) || (config.container_config.is_some() && !version.since(52)),
             "ContainerConfig",
             legacy_config(config.container_config.as_ref().unwrap_or(&defaults)),
         )
-        .put("DockerVersion", "")
+        .when(!version.since(52), "DockerVersion", "")
         .put("Author", config.author.as_deref().unwrap_or(""))
         .put("Config", if version.since(50) { image_config(container) } else { legacy_config(container) })
         .put("Architecture", &config.architecture)

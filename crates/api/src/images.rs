@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     image_show,
     reply::{Reply, empty, json},
+    transfer::credentials,
 };
 use dhow_engine::{images::Deleted, oci::Reference};
 use dhow_wire::{record::Record, time};
@@ -19,9 +20,25 @@ pub(crate) async fn list(call: Call) -> Reply {
         filters.0.entry("reference".to_owned()).or_default().push(pattern.to_owned());
     }
     let images = call.app.engine.images().list(call.query.flag("all"), &filters)?;
-    let lines =
-        images.iter().map(|listed| image_show::listed(&listed.image, listed.containers, -1, call.version));
+    // Who uses an image is counted in lists since 1.51.
+    let users = |containers| if call.version.since(51) { containers } else { -1 };
+    let lines = images
+        .iter()
+        .map(|listed| image_show::listed(&listed.image, users(listed.containers), -1, call.version));
     json(lines.collect::<Vec<_>>())
+}
+
+pub(crate) async fn search(call: Call) -> Reply {
+    let limit = match call.query.int("limit")?.unwrap_or(0) {
+        0 => 25,
+        limit => u8::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=100).contains(limit))
+            .ok_or_else(|| Failure::bad(format!("limit {limit} is outside the range of [1, 100]")))?,
+    };
+    let account = credentials(call.header("x-registry-auth"))?;
+    let (term, filters) = (call.query.text("term"), call.filters()?);
+    json(call.app.engine.images().search(term, limit, &filters, account.as_ref()).await?)
 }
 
 pub(crate) async fn inspect(call: Call) -> Reply {
@@ -54,7 +71,11 @@ pub(crate) async fn tag(call: Call) -> Reply {
 /// `repo` and `tag` of a request as one name.
 pub(crate) fn name(repo: &str, tag: &str) -> Result<Reference, Failure> {
     let repo: Reference = repo.parse()?;
-    Ok(if tag.is_empty() { repo.with_default_tag() } else { repo.with_tag(tag)? })
+    Ok(if tag.is_empty() {
+        repo.with_default_tag()
+    } else {
+        repo.with_tag(tag).map_err(|_| Failure::bad("invalid tag format"))?
+    })
 }
 
 pub(crate) async fn remove(call: Call) -> Reply {
@@ -73,6 +94,5 @@ fn line(deleted: &Deleted) -> serde_json::Value {
 pub(crate) async fn prune(call: Call) -> Reply {
     let (deleted, space) = call.app.engine.images().prune(&call.filters()?).await?;
     let lines: Vec<_> = deleted.iter().map(line).collect();
-    let lines = dhow_wire::record::filled(&lines);
     json(Record::new().put("ImagesDeleted", lines).put("SpaceReclaimed", space).end())
 }

@@ -18,6 +18,7 @@ mod hijack;
 mod host;
 mod image_show;
 mod images;
+mod kafka;
 mod logs;
 mod networks;
 mod peer;

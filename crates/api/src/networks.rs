@@ -14,7 +14,10 @@ use dhow_engine::{
 use dhow_wire::{Malformed, object::Object, record::Record, version::ApiVersion};
 use http::StatusCode;
 use serde_json::{Value, json as value};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 pub(crate) async fn list(call: Call) -> Reply {
     let networks = call.app.engine.networks().list(&call.filters()?)?;
@@ -22,16 +25,17 @@ pub(crate) async fn list(call: Call) -> Reply {
     json(
         networks
             .iter()
-            .map(|network| view(network, !call.version.since(28), call.version))
+            .map(|network| view(network, !call.version.since(28), false, call.version))
             .collect::<Vec<_>>(),
     )
 }
 
 pub(crate) async fn inspect(call: Call) -> Reply {
-    json(view(&*call.app.engine.networks().view(call.name())?, true, call.version))
+    json(view(&*call.app.engine.networks().view(call.name())?, true, true, call.version))
 }
 
-fn view(network: &View, with_containers: bool, version: ApiVersion) -> Json {
+/// `whole` is what `inspect` shows; a list of API 1.52 has no containers at all.
+fn view(network: &View, with_containers: bool, whole: bool, version: ApiVersion) -> Json {
     let pools = network.network.as_ref().map_or(&network.pools, |network| &network.spec.pools);
     let ipam = Record::new()
         .put("Driver", if network.ipam_driver.is_empty() { "default" } else { &network.ipam_driver })
@@ -56,9 +60,10 @@ fn view(network: &View, with_containers: bool, version: ApiVersion) -> Json {
         .put("Ingress", network.ingress)
         .put("ConfigFrom", value!({ "Network": "" }))
         .put("ConfigOnly", false)
-        .put("Containers", containers)
+        .when(whole || !version.since(52), "Containers", containers)
         .put("Options", &network.options)
         .put("Labels", &network.labels)
+        .some("Status", (whole && version.since(52)).then(|| status(network, pools)))
         .end()
 }
 
@@ -84,6 +89,61 @@ fn member(name: &str, end: &Endpoint) -> Json {
         .put("IPv4Address", with_prefix(end.ipv4.map(|(ip, len)| format!("{ip}/{len}"))))
         .put("IPv6Address", with_prefix(end.ipv6.map(|(ip, len)| format!("{ip}/{len}"))))
         .end()
+}
+
+/// Addresses in use and still to be had, by subnet. docker counts the network's own and the broadcast address as used.
+fn status(network: &View, pools: &[Pool]) -> Json {
+    let used = |pool: &Pool| {
+        let inside = |ip: &IpAddr| holds(&pool.subnet, *ip);
+        let ends = network.containers.values().flat_map(|(_, end)| {
+            [end.ipv4.map(|(ip, _)| IpAddr::V4(ip)), end.ipv6.map(|(ip, _)| IpAddr::V6(ip))]
+        });
+        let taken = ends.flatten().chain(pool.gateway).chain(pool.reserved.values().copied()).filter(inside);
+        taken.collect::<BTreeSet<_>>()
+    };
+    let one = |pool: &Pool| {
+        let used = used(pool);
+        let (own, range) = (own_addresses(&pool.subnet), pool.range.as_ref().unwrap_or(&pool.subnet));
+        let in_range = used.iter().filter(|ip| holds(range, **ip)).count() as u64
+            + own.iter().filter(|ip| holds(range, **ip)).count() as u64;
+        let record = Record::new()
+            .put("IPsInUse", used.len() + own.len())
+            .put("DynamicIPsAvailable", size(range).saturating_sub(in_range));
+        (subnet(&pool.subnet), record.end())
+    };
+    let subnets: BTreeMap<String, Json> = pools.iter().map(one).collect();
+    Record::new().put("IPAM", Record::new().put("Subnets", subnets).end()).end()
+}
+
+fn bits(ip: IpAddr) -> (u128, u32) {
+    match ip {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()), 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    }
+}
+
+fn holds(subnet: &Subnet, ip: IpAddr) -> bool {
+    let ((base, width), (ip, other)) = (bits(subnet.address), bits(ip));
+    let host = width - u32::from(subnet.prefix);
+    width == other && (host == 128 || base >> host == ip >> host)
+}
+
+/// As many addresses as a JSON number carries.
+fn size(subnet: &Subnet) -> u64 {
+    let host = bits(subnet.address).1 - u32::from(subnet.prefix);
+    1_u64.checked_shl(host).unwrap_or(i64::MAX.unsigned_abs())
+}
+
+/// The network's address, and the broadcast address where there is one.
+fn own_addresses(subnet: &Subnet) -> Vec<IpAddr> {
+    match subnet.address {
+        IpAddr::V4(ip) if subnet.prefix < 31 => {
+            let mask = u32::MAX >> subnet.prefix;
+            [ip.to_bits() & !mask, ip.to_bits() | mask].map(|bits| IpAddr::V4(bits.into())).to_vec()
+        }
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(_) => vec![subnet.address],
+    }
 }
 
 pub(crate) async fn create(mut call: Call) -> Reply {
@@ -175,12 +235,30 @@ pub(crate) async fn remove(call: Call) -> Reply {
 
 pub(crate) async fn prune(call: Call) -> Reply {
     let pruned = call.app.engine.networks().prune(&call.filters()?).await?;
-    json(value!({ "NetworksDeleted": dhow_wire::record::filled(&pruned.deleted) }))
+    json(value!({ "NetworksDeleted": pruned.deleted }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_counted_as_docker_does() {
+        let body = value!({"Subnet": "10.9.0.0/24", "IPRange": "10.9.0.128/25", "Gateway": "10.9.0.1"});
+        let pool = read_pool(&Object::new(&body).unwrap()).unwrap().unwrap();
+        assert_eq!(
+            own_addresses(&pool.subnet),
+            ["10.9.0.0", "10.9.0.255"].map(|ip| ip.parse::<IpAddr>().unwrap())
+        );
+        assert_eq!((size(&pool.subnet), size(pool.range.as_ref().unwrap())), (256, 128));
+        assert!(
+            holds(&pool.subnet, "10.9.0.7".parse().unwrap())
+                && !holds(&pool.subnet, "10.9.1.7".parse().unwrap())
+        );
+        let six = Subnet { address: "fd00::".parse().unwrap(), prefix: 64 };
+        assert_eq!((size(&six), own_addresses(&six).len()), (i64::MAX.unsigned_abs(), 1));
+        assert!(!holds(&six, "10.9.0.7".parse().unwrap()));
+    }
 
     #[test]
     fn pools_are_read() {

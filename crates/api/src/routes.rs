@@ -2,7 +2,7 @@
 //! ([`Kind`]), handler. The first line that fits answers.
 
 use crate::{
-    absent, archive, build, containers, create, exec, hijack, images, logs, networks,
+    absent, archive, build, containers, create, exec, hijack, images, kafka, logs, networks,
     route::{Kind::Change, Kind::Read, Route},
     stats, system, transfer, volumes, websocket,
 };
@@ -65,13 +65,14 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
     GET    "/images/json"                  24 Read   images::list;
     POST   "/images/create"                24 Read   transfer::create;
-    GET    "/images/search"                24 Read   absent::search;
+    GET    "/images/search"                24 Read   images::search;
     POST   "/images/prune"                 25 Change images::prune;
     POST   "/images/load"                  24 Change transfer::load;
     GET    "/images/get"                   24 Read   transfer::save;
     GET    "/images/{*}/get"               24 Read   transfer::save_one;
     GET    "/images/{*}/history"           24 Read   images::history;
     GET    "/images/{*}/json"              24 Read   images::inspect;
+    GET    "/images/{*}/attestations"      55 Read   absent::attestations;
     POST   "/images/{*}/push"              24 Read   transfer::push;
     POST   "/images/{*}/tag"               24 Change images::tag;
     DELETE "/images/{*}"                   24 Change images::remove;
@@ -97,6 +98,10 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST   "/build/cancel"                 39 Read   absent::build_cancel;
     POST   "/session"                      31 Read   absent::session;
     POST   "/grpc"                         39 Read   absent::session;
+
+    GET    "/dhow/kafka"                   24 Read   kafka::status;
+    POST   "/dhow/kafka/up"                24 Change kafka::up;
+    POST   "/dhow/kafka/down"              24 Change kafka::down;
 
     GET    "/plugins"                      25 Read   absent::no_plugins;
     GET    "/plugins/{}/json"              25 Read   absent::no_such_plugin;

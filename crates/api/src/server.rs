@@ -23,6 +23,9 @@ use tokio::{
     sync::{OnceCell, mpsc, watch},
 };
 
+/// [`ApiVersion::MAX`], for headers.
+const API_VERSION: &str = "1.56";
+
 /// A bound socket.
 #[derive(Debug)]
 pub enum Listener {
@@ -164,7 +167,8 @@ async fn answer(app: Arc<App>, busy: mpsc::Sender<Infallible>, request: Request<
     };
     tracing::debug!(%method, path, status = answer.status().as_u16());
     let headers = answer.headers_mut();
-    for (name, value) in [("api-version", "1.51"), ("ostype", "linux"), ("docker-experimental", "false")] {
+    for (name, value) in [("api-version", API_VERSION), ("ostype", "linux"), ("docker-experimental", "false")]
+    {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.insert(http::header::SERVER, server);
@@ -203,6 +207,6 @@ mod tests {
 
     #[test]
     fn the_advertised_version_is_the_newest_served() {
-        assert_eq!(ApiVersion::MAX.to_string(), "1.51");
+        assert_eq!(ApiVersion::MAX.to_string(), API_VERSION);
     }
 }

@@ -3,7 +3,7 @@
 use crate::show_host;
 use dhow_engine::{
     Endpoint, Protocol,
-    containers::{EndpointView, Health, MountKind, MountPoint, Spec, Status, View},
+    containers::{self, EndpointView, Health, MountKind, MountPoint, Spec, Status, View},
     events::Time,
     oci::image::{Empty, Healthcheck},
 };
@@ -13,7 +13,7 @@ use dhow_wire::{
     version::ApiVersion,
 };
 use serde_json::{json, value::RawValue};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 pub(crate) type Json = Box<RawValue>;
 
@@ -47,7 +47,8 @@ pub(crate) fn word(status: Status) -> &'static str {
 /// `GET /containers/{}/json`. Sizes: (writable layer, all).
 pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>, version: ApiVersion) -> Json {
     let in_dir = |file: &str| view.dir.join(file);
-    // docker shows no such files for a container that never had a network set up.
+    // docker shows no such files for a container that was never started.
+    let made = |path: PathBuf| if view.started.0 == 0 { PathBuf::new() } else { path };
     let driver = Record::new()
         .put("Data", json!({ "UpperDir": in_dir("upper"), "WorkDir": in_dir("work") }))
         .put("Name", "overlay2");
@@ -58,10 +59,10 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>, version: ApiVersio
         .put("Args", &view.args)
         .put("State", state(view))
         .put("Image", &view.image)
-        .put("ResolvConfPath", in_dir("resolv.conf"))
-        .put("HostnamePath", in_dir("hostname"))
-        .put("HostsPath", in_dir("hosts"))
-        .put("LogPath", &view.log_path)
+        .put("ResolvConfPath", made(in_dir("resolv.conf")))
+        .put("HostnamePath", made(in_dir("hostname")))
+        .put("HostsPath", made(in_dir("hosts")))
+        .put("LogPath", made(view.log_path.clone()))
         .put("Name", format!("/{}", view.name))
         .put("RestartCount", view.restart_count)
         .put("Driver", "overlay2")
@@ -70,7 +71,7 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>, version: ApiVersio
         .put("ProcessLabel", "")
         .put("AppArmorProfile", "")
         .put("ExecIDs", filled(&view.exec_ids))
-        .put("HostConfig", show_host::host(&view.spec.host))
+        .put("HostConfig", show_host::host(&view.spec.host, &view.name, version))
         .put("GraphDriver", driver.end())
         .some("SizeRw", sizes.map(|(rw, _)| rw))
         .some("SizeRootFs", sizes.map(|(_, all)| all))
@@ -114,6 +115,13 @@ fn health(health: &Health) -> Json {
         .put("FailingStreak", health.failing_streak)
         .put("Log", health.log.iter().map(probe).collect::<Vec<_>>())
         .end()
+}
+
+/// Health in a list: docker says `none` where nothing is asked.
+fn health_summary(view: &View) -> Json {
+    let (status, streak) =
+        view.health.as_ref().map_or(("none", 0), |health| (health.status.as_str(), health.failing_streak));
+    Record::new().put("Status", status).put("FailingStreak", streak).end()
 }
 
 /// docker's Config.
@@ -187,6 +195,14 @@ fn network_settings(view: &View, version: ApiVersion) -> Json {
         .iter()
         .map(|(name, network)| (name, endpoint_settings(view, network, version)))
         .collect();
+    if version.since(52) {
+        return Record::new()
+            .put("SandboxID", sandbox_id(view))
+            .put("SandboxKey", &view.sandbox_key)
+            .put("Ports", ports(view))
+            .put("Networks", networks)
+            .end();
+    }
     let record = Record::new()
         .put("Bridge", "")
         .put("SandboxID", sandbox_id(view))
@@ -288,7 +304,7 @@ fn ports(view: &View) -> BTreeMap<String, Option<Vec<Json>>> {
         return BTreeMap::new();
     }
     let mut map: BTreeMap<String, Option<Vec<Json>>> =
-        view.spec.exposed_ports.iter().map(|port| (port.clone(), None)).collect();
+        view.spec.exposed_ports.iter().map(|port| (containers::port_key(port), None)).collect();
     for port in &view.ports {
         let key = format!("{}/{}", port.container_port, protocol(port.protocol));
         let binding = Record::new().put("HostIp", port.host_ip).put("HostPort", port.host_port.to_string());
@@ -333,6 +349,7 @@ pub(crate) fn listed(
         .put("Labels", &view.spec.labels)
         .put("State", word(view.status))
         .put("Status", status::text(&standing, now))
+        .when(version.since(52), "Health", health_summary(view))
         .put("HostConfig", host.end())
         .put("NetworkSettings", Record::new().put("Networks", networks).end())
         .put("Mounts", view.mounts.iter().map(mount_point).collect::<Vec<_>>())
@@ -352,6 +369,7 @@ fn listed_ports(view: &View) -> Vec<Json> {
             .end()
     });
     let exposed = view.spec.exposed_ports.iter().filter_map(|key| {
+        let key = containers::port_key(key);
         let (port, protocol_name) = key.split_once('/')?;
         let port: u16 = port.parse().ok()?;
         let taken =
@@ -509,6 +527,22 @@ mod tests {
         assert_eq!(endpoint["Aliases"], json!(["foo"]));
         assert_eq!(endpoint["GwPriority"], 0);
         assert_eq!(value.get("SizeRw"), None);
+        let settings: Vec<&String> = value["NetworkSettings"].as_object().unwrap().keys().collect();
+        assert_eq!(settings, ["Networks", "Ports", "SandboxID", "SandboxKey"]);
+        assert_eq!(value["HostConfig"].get("KernelMemory"), None);
+    }
+
+    #[test]
+    fn one_that_was_never_started_has_no_files_and_links_are_shown_as_docker_keeps_them() {
+        let mut view = view();
+        view.started = dhow_engine::events::Time::default();
+        Arc::make_mut(&mut view.spec).host.links = vec!["db:alias".into()];
+        let value: serde_json::Value =
+            serde_json::from_str(inspect(&view, None, ApiVersion::MAX).get()).unwrap();
+        for path in ["ResolvConfPath", "HostnamePath", "HostsPath", "LogPath"] {
+            assert_eq!(value[path], "", "{path}");
+        }
+        assert_eq!(value["HostConfig"]["Links"], json!([format!("/db:/{}/alias", view.name)]));
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 use crate::show::{Json, kind};
 use dhow_engine::containers::{Host, MountKind, MountSpec, Restart};
-use dhow_wire::record::{Record, filled};
+use dhow_wire::{
+    record::{Record, filled},
+    version::ApiVersion,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-pub(crate) fn host(host: &Host) -> Json {
+/// `name` is the container's: links are shown as docker keeps them, `/other:/name/alias`.
+pub(crate) fn host(host: &Host, name: &str, version: ApiVersion) -> Json {
     let mounts: Vec<_> = host.mounts.iter().filter(|mount| mount.from_mount).map(mount_spec).collect();
     let log = Record::new().put("Type", &host.log.driver).put("Config", &host.log.options);
     let (restart, max) = restart(host.restart);
@@ -32,7 +36,7 @@ pub(crate) fn host(host: &Host) -> Json {
         .put("GroupAdd", filled(&host.group_add))
         .put("IpcMode", &host.ipc_mode)
         .put("Cgroup", "")
-        .put("Links", filled(&host.links))
+        .put("Links", filled(&links(host, name)))
         .put("OomScoreAdj", host.oom_score_adj)
         .put("PidMode", &host.pid_mode)
         .put("Privileged", host.privileged)
@@ -47,7 +51,7 @@ pub(crate) fn host(host: &Host) -> Json {
         .some("Sysctls", filled(&host.sysctls))
         .put("Runtime", if host.runtime.is_empty() { "runc" } else { &host.runtime })
         .put("Isolation", &host.isolation);
-    limits(record, host)
+    limits(record, host, version)
         .some("Mounts", filled(&mounts))
         .put("MaskedPaths", host.masked_paths.as_deref().map_or_else(|| MASKED.to_vec(), borrow))
         .put("ReadonlyPaths", host.readonly_paths.as_deref().map_or_else(|| READONLY.to_vec(), borrow))
@@ -55,8 +59,16 @@ pub(crate) fn host(host: &Host) -> Json {
         .end()
 }
 
+fn links(host: &Host, name: &str) -> Vec<String> {
+    let one = |link: &String| {
+        let (other, alias) = link.split_once(':').unwrap_or((link, link.trim_start_matches('/')));
+        format!("/{}:/{name}/{alias}", other.trim_start_matches('/'))
+    };
+    host.links.iter().map(one).collect()
+}
+
 /// docker's Resources, which are part of HostConfig.
-fn limits(record: Record, host: &Host) -> Record {
+fn limits(record: Record, host: &Host, version: ApiVersion) -> Record {
     let limits = &host.resources;
     let [read_bps, write_bps, read_iops, write_iops] = &limits.blkio_throttle;
     let throttle = |list: &[(String, u64)]| {
@@ -97,6 +109,9 @@ fn limits(record: Record, host: &Host) -> Record {
         .put("Devices", host.devices.iter().map(device).collect::<Vec<_>>())
         .put("DeviceCgroupRules", filled(&host.device_cgroup_rules))
         .put("DeviceRequests", None::<()>)
+        // Gone from the kernel, and since 1.42 from the API.
+        .when(!version.since(42), "KernelMemory", 0)
+        .when(!version.since(42), "KernelMemoryTCP", 0)
         .put("MemoryReservation", limits.memory_reservation)
         .put("MemorySwap", limits.memory_swap)
         .put("MemorySwappiness", limits.memory_swappiness)

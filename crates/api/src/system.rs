@@ -9,7 +9,11 @@ use crate::{
     transfer, volumes,
 };
 use bytes::Bytes;
-use dhow_engine::events::{Event, Time};
+use dhow_engine::{
+    containers::{Status, View},
+    events::{Event, Time},
+    system::DiskUsage,
+};
 use dhow_wire::{record::Record, time, version::ApiVersion};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, header};
@@ -85,7 +89,8 @@ pub(crate) async fn info(call: Call) -> Reply {
         .put("Log", dhow_engine::containers::LOG_DRIVERS);
     let labels: Vec<String> = config.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let driver = if config.log.driver.is_empty() { "json-file" } else { &config.log.driver };
-    let commit = || Record::new().put("ID", "").put("Expected", "").end();
+    let legacy = !call.version.since(52);
+    let commit = || Record::new().put("ID", "").when(legacy, "Expected", "").end();
     let record = Record::new()
         .put("ID", &info.id)
         .put("Containers", all)
@@ -123,7 +128,7 @@ pub(crate) async fn info(call: Call) -> Reply {
         .put("OSType", "linux")
         .put("Architecture", &info.architecture)
         .put("IndexServerAddress", "https://index.docker.io/v1/")
-        .put("RegistryConfig", registries(&config.registry.insecure, &config.registry.mirrors))
+        .put("RegistryConfig", registries(&config.registry.insecure, &config.registry.mirrors, legacy))
         .put("NCPU", info.ncpu)
         .put("MemTotal", info.mem_total)
         .put("GenericResources", None::<()>);
@@ -148,8 +153,8 @@ pub(crate) async fn info(call: Call) -> Reply {
             .put("RuncCommit", commit())
             .put("InitCommit", commit())
             .put("SecurityOptions", &info.security_options)
-            .put("DefaultAddressPools", pools(&config.pools))
-            .put("CDISpecDirs", None::<()>)
+            .some("DefaultAddressPools", pools(&config.pools))
+            .when(call.version.since(44), "CDISpecDirs", [(); 0])
             .put("Warnings", dhow_wire::record::filled(&info.warnings))
             .end(),
     )
@@ -188,7 +193,7 @@ fn pools(pools: &[(dhow_engine::Subnet, u8)]) -> Option<Vec<Json>> {
     (!pools.is_empty()).then(|| pools.iter().map(one).collect())
 }
 
-fn registries(insecure: &[String], mirrors: &[String]) -> Json {
+fn registries(insecure: &[String], mirrors: &[String], legacy: bool) -> Json {
     let (cidrs, hosts): (Vec<&String>, Vec<&String>) = insecure.iter().partition(|entry| entry.contains('/'));
     let index = |name: &str, mirrors: &[String], secure: bool, official: bool| {
         Record::new()
@@ -204,8 +209,8 @@ fn registries(insecure: &[String], mirrors: &[String]) -> Json {
     let cidrs: Vec<&str> = cidrs.iter().map(|cidr| cidr.as_str()).chain(["127.0.0.0/8"]).collect();
     let nothing: [(); 0] = [];
     Record::new()
-        .put("AllowNondistributableArtifactsCIDRs", nothing)
-        .put("AllowNondistributableArtifactsHostnames", nothing)
+        .when(legacy, "AllowNondistributableArtifactsCIDRs", nothing)
+        .when(legacy, "AllowNondistributableArtifactsHostnames", nothing)
         .put("InsecureRegistryCIDRs", cidrs)
         .put("IndexConfigs", indexes)
         .put("Mirrors", mirrors)
@@ -217,16 +222,17 @@ pub(crate) async fn events(call: Call) -> Reply {
     let since = time::query(call.query.text("since"), now)?.map(Time);
     let until = time::query(call.query.text("until"), now)?.map(Time);
     let mut events = call.app.engine.events().subscribe(since, until, &call.filters()?)?;
+    let version = call.version;
     let lines = futures_util::stream::poll_fn(move |context| events.poll_recv(context))
-        .map(|event| Ok(Bytes::from(format!("{}\n", encode(&event).get()))));
+        .map(move |event| Ok(Bytes::from(format!("{}\n", encode(&event, version).get()))));
     stream("application/json", Body::stream(lines))
 }
 
-fn encode(event: &Event) -> Json {
+fn encode(event: &Event, version: ApiVersion) -> Json {
     let actor = Record::new().put("ID", &event.id).put("Attributes", &event.attributes).end();
-    // The short form from before 1.22: clients still read `status`, `id` and `from` of containers and images.
-    let legacy = matches!(event.kind, "container" | "image");
-    let from = event.attributes.get("image").filter(|_| event.kind == "container");
+    // The short form from before 1.22, gone with 1.52: clients still read `status`, `id` and `from` of containers and images.
+    let legacy = !version.since(52) && matches!(event.kind, "container" | "image");
+    let from = event.attributes.get("image").filter(|_| legacy && event.kind == "container");
     Record::new()
         .when(legacy, "status", &event.action)
         .when(legacy, "id", &event.id)
@@ -263,16 +269,82 @@ pub(crate) async fn disk_usage(call: Call) -> Reply {
         .iter()
         .map(|(volume, count, size)| volumes::view(volume, Some((*count, *size))))
         .collect();
+    let (cache, legacy) = (build_cache(usage.build_cache), !call.version.since(53));
+    let mut record = Record::new();
+    if call.version.since(52) {
+        let verbose = call.query.flag("verbose");
+        let show = |sums: Sums, items: &[Json]| sums.show(verbose.then_some(items));
+        record = record
+            .some("ImageUsage", want("image").then(|| show(Sums::images(&usage), &images)))
+            .some("ContainerUsage", want("container").then(|| show(Sums::containers(&usage), &containers)))
+            .some("VolumeUsage", want("volume").then(|| show(Sums::volumes(&usage), &volumes)))
+            .some("BuildCacheUsage", want("build-cache").then(|| show(Sums::build_cache(&usage), &cache)));
+    }
     json(
-        Record::new()
-            .when(want("image"), "LayersSize", usage.layers_size)
-            .when(want("image"), "Images", images)
-            .when(want("container"), "Containers", containers)
-            .when(want("volume"), "Volumes", volumes)
-            .when(want("build-cache"), "BuildCache", build_cache(usage.build_cache))
+        record
+            .when(legacy && want("image"), "LayersSize", usage.layers_size)
+            .when(legacy && want("image"), "Images", images)
+            .when(legacy && want("container"), "Containers", containers)
+            .when(legacy && want("volume"), "Volumes", volumes)
+            .when(legacy && want("build-cache"), "BuildCache", cache)
             .when(!call.version.since(42), "BuilderSize", usage.build_cache)
             .end(),
     )
+}
+
+/// One kind of thing on disk: since API 1.52 the engine adds up, before that clients did, with these rules.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sums {
+    active: usize,
+    total: usize,
+    reclaimable: u64,
+    size: u64,
+}
+
+impl Sums {
+    /// What images in use do not have to themselves counts as in use too.
+    fn images(usage: &DiskUsage) -> Self {
+        let active = usage.images.iter().filter(|(_, _, containers)| *containers > 0);
+        let own: u64 = active.clone().map(|(image, shared, _)| image.size.saturating_sub(*shared)).sum();
+        Self {
+            active: active.count(),
+            total: usage.images.len(),
+            reclaimable: usage.layers_size.saturating_sub(own),
+            size: usage.layers_size,
+        }
+    }
+
+    fn containers(usage: &DiskUsage) -> Self {
+        let up = |view: &View| matches!(view.status, Status::Running | Status::Paused | Status::Restarting);
+        Self::of(usage.containers.iter().map(|(view, rw, _)| (up(view), *rw)))
+    }
+
+    fn volumes(usage: &DiskUsage) -> Self {
+        Self::of(usage.volumes.iter().map(|(_, users, size)| (*users > 0, *size)))
+    }
+
+    fn build_cache(usage: &DiskUsage) -> Self {
+        Self::of((usage.build_cache > 0).then_some((false, usage.build_cache)).into_iter())
+    }
+
+    fn of(things: impl Iterator<Item = (bool, u64)>) -> Self {
+        things.fold(Self::default(), |sums, (active, size)| Self {
+            active: sums.active + usize::from(active),
+            total: sums.total + 1,
+            reclaimable: sums.reclaimable + if active { 0 } else { size },
+            size: sums.size + size,
+        })
+    }
+
+    fn show(&self, items: Option<&[Json]>) -> Json {
+        Record::new()
+            .put("ActiveCount", self.active)
+            .put("TotalCount", self.total)
+            .put("Reclaimable", self.reclaimable)
+            .put("TotalSize", self.size)
+            .some("Items", items)
+            .end()
+    }
 }
 
 /// The cache is one sum here, not a list of records.
@@ -315,16 +387,32 @@ mod tests {
             time: Time(1_795_255_440_369_184_373),
         };
         assert_eq!(
-            encode(&event).get(),
+            encode(&event, ApiVersion::new(51)).get(),
             r#"{"status":"start","id":"24e7","from":"busybox","Type":"container","Action":"start","Actor":{"ID":"24e7","Attributes":{"image":"busybox","name":"api-o1"}},"scope":"local","time":1795255440,"timeNano":1795255440369184373}"#
         );
-        let volume = Event { kind: "volume", action: "create".into(), attributes: BTreeMap::new(), ..event };
-        assert!(encode(&volume).get().starts_with(r#"{"Type":"volume","Action":"create","#));
+        let volume =
+            Event { kind: "volume", action: "create".into(), attributes: BTreeMap::new(), ..event.clone() };
+        assert!(
+            encode(&volume, ApiVersion::new(51)).get().starts_with(r#"{"Type":"volume","Action":"create","#)
+        );
+        assert!(
+            encode(&event, ApiVersion::new(52)).get().starts_with(r#"{"Type":"container","Action":"start","#)
+        );
+    }
+
+    #[test]
+    fn what_is_not_active_can_be_reclaimed() {
+        let sums = Sums::of([(true, 5), (false, 7), (false, 1)].into_iter());
+        assert_eq!(sums, Sums { active: 1, total: 3, reclaimable: 8, size: 13 });
+        assert_eq!(
+            sums.show(None).get(),
+            r#"{"ActiveCount":1,"TotalCount":3,"Reclaimable":8,"TotalSize":13}"#
+        );
     }
 
     #[test]
     fn registries_are_sorted_into_ranges_and_names() {
-        let text = registries(&["10.0.0.0/8".into(), "reg.local:5000".into()], &["https://m".into()]);
+        let text = registries(&["10.0.0.0/8".into(), "reg.local:5000".into()], &["https://m".into()], false);
         let value: serde_json::Value = serde_json::from_str(text.get()).unwrap();
         assert_eq!(value["InsecureRegistryCIDRs"], value!(["10.0.0.0/8", "127.0.0.0/8"]));
         assert_eq!(value["IndexConfigs"]["reg.local:5000"]["Secure"], false);

@@ -26,7 +26,7 @@ pub(crate) fn view(volume: &Volume, usage: Option<(i64, u64)>) -> Json {
 pub(crate) async fn list(call: Call) -> Reply {
     let volumes = call.app.engine.volumes().list(&call.filters()?)?;
     let lines: Vec<_> = volumes.iter().map(|volume| view(volume, None)).collect();
-    json(Record::new().put("Volumes", lines).put("Warnings", None::<()>).end())
+    json(Record::new().put("Volumes", lines).put("Warnings", [(); 0]).end())
 }
 
 pub(crate) async fn inspect(call: Call) -> Reply {
@@ -56,6 +56,5 @@ pub(crate) async fn prune(call: Call) -> Reply {
         filters.0.entry("all".to_owned()).or_insert_with(|| vec!["true".to_owned()]);
     }
     let pruned = call.app.engine.volumes().prune(&filters).await?;
-    let deleted = dhow_wire::record::filled(&pruned.deleted);
-    json(Record::new().put("VolumesDeleted", deleted).put("SpaceReclaimed", pruned.space).end())
+    json(Record::new().put("VolumesDeleted", &pruned.deleted).put("SpaceReclaimed", pruned.space).end())
 }

@@ -1,6 +1,8 @@
 //! `dhow-broker`: flags → data → listeners → signal → close. Nothing else is decided here.
 #![forbid(unsafe_code)]
 
+mod control;
+
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use dhow_broker::{Broker, Endpoint, Settings, accept};
@@ -24,6 +26,9 @@ struct Flags {
     /// Address to listen on; may be given more than once
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9092")]
     listen: Vec<String>,
+    /// Listen on what lines on stdin say instead, and end when stdin ends: for `dhowd`, which starts it so
+    #[arg(long, conflicts_with = "listen")]
+    control: bool,
     /// What clients are told to use, instead of the address they came to
     #[arg(long, value_name = "HOST:PORT")]
     advertised: Option<Endpoint>,
@@ -103,7 +108,8 @@ async fn run(flags: Flags) -> Result<()> {
     };
     let broker = Arc::new(Broker::open(settings).context("cannot open the data")?);
     let mut tasks = Vec::new();
-    for address in &flags.listen {
+    let listen = if flags.control { Vec::new() } else { flags.listen };
+    for address in &listen {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         let bound = listener.local_addr().with_context(|| format!("cannot listen on {address}"))?;
@@ -113,12 +119,13 @@ async fn run(flags: Flags) -> Result<()> {
     tasks.push(tokio::spawn(Arc::clone(&broker).tidy()));
     tasks.push(tokio::spawn(Arc::clone(&broker).watch_groups()));
     tasks.push(tokio::spawn(Arc::clone(&broker).watch_transactions()));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = control::follow(&broker), if flags.control => ended,
+    };
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     broker.close().context("cannot close the data")?;
     tracing::info!("closed");
-    Ok(())
+    ended
 }

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod container_flags;
 mod format;
+mod kafka;
 mod streams;
 mod terminal;
 mod values;

@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     let io = Io::of_process();
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
     let result = match Docker::connect_with_host(&host) {
-        Ok(docker) => run(program.compose, docker, io.clone()).await,
+        Ok(docker) => run(program.compose, docker, Box::new(dhow_compose::kafka::Without), io.clone()).await,
         Err(error) => {
             drop(io.print(&format!("{host}: {error}\n")));
             return ExitCode::FAILURE;

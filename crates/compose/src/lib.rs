@@ -9,6 +9,7 @@ pub mod apply;
 pub mod build;
 pub mod command;
 mod error;
+pub mod kafka;
 pub mod labels;
 pub mod load;
 pub mod model;

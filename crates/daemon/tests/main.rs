@@ -7,7 +7,10 @@ mod suite {
     mod build;
     mod cgroups;
     mod compose;
+    mod contract;
+    mod differential;
     mod docker_cli;
+    mod dockerd;
     mod doors;
     mod examples;
     mod exec;
@@ -16,6 +19,7 @@ mod suite {
     mod held;
     mod hostile;
     mod images;
+    mod kafka;
     mod leaks;
     mod lifecycle;
     mod limits;
@@ -29,5 +33,6 @@ mod suite {
     mod sinks;
     mod survival;
     mod tls;
+    mod versions;
     mod volumes;
 }

@@ -44,6 +44,20 @@ impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
+
+    /// What was not found had been named by the request's body: that is wrong then, not its path.
+    pub(crate) fn of_input(mut self) -> Self {
+        if self.kind == Kind::NotFound {
+            self.kind = Kind::Invalid;
+        }
+        self
+    }
+
+    /// Says what was being done to which object, before why not.
+    pub(crate) fn within(mut self, doing: &str, object: &str) -> Self {
+        self.message = format!("{doing} {object}: {}", self.message);
+        self
+    }
 }
 
 impl fmt::Display for Error {

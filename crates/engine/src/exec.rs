@@ -45,6 +45,8 @@ pub struct View {
     pub running: bool,
     /// Once it has ended.
     pub exit_code: Option<i32>,
+    /// Whether its program could not be executed.
+    pub failed: bool,
     /// Host pid; 0 before the start.
     pub pid: i32,
 }
@@ -143,6 +145,7 @@ impl Book {
             create: Create::default(),
             running: true,
             exit_code: None,
+            failed: false,
             pid,
         };
         self.lock().all.insert(id.to_owned(), view);
@@ -175,6 +178,7 @@ impl Execs {
             create,
             running: false,
             exit_code: None,
+            failed: false,
             pid: 0,
         };
         emit(&self.shared, &handle, &action("exec_create", &view.create.cmd), &[("execID", &id)]);
@@ -205,6 +209,7 @@ impl Execs {
         let (pid, duplex) = match started {
             Ok(started) => started,
             Err((error, code)) => {
+                self.shared.execs.change(id, |v| v.failed = true);
                 self.shared.execs.exited(id, code);
                 return Err(error);
             }
@@ -242,8 +247,10 @@ impl Execs {
         if !view.running {
             return Err(Error::new(Kind::Conflict, format!("exec {id} is not running")));
         }
-        let target = Target::Exec(id.to_owned());
-        live.link.call(&Request::Resize { target, rows, cols }, &[]).await?;
+        if view.create.tty {
+            let target = Target::Exec(id.to_owned());
+            live.link.call(&Request::Resize { target, rows, cols }, &[]).await?;
+        }
         Ok(())
     }
 }

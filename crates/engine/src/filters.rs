@@ -48,7 +48,7 @@ impl Filters {
             let value = match value.as_str() {
                 "true" | "1" | "True" | "TRUE" | "t" | "T" => true,
                 "false" | "0" | "False" | "FALSE" | "f" | "F" => false,
-                other => return Err(Error::new(Kind::Invalid, format!("invalid filter '{key}={other}'"))),
+                other => return Err(Error::new(Kind::Invalid, format!("invalid filter '{key}=[{other}]'"))),
             };
             if found.is_some_and(|old| old != value) {
                 return Err(Error::new(

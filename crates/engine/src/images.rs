@@ -17,7 +17,7 @@ use dhow_oci::{
     Platform, Reference,
     image::{History, ImageConfig},
 };
-pub use dhow_registry::{About, Credentials, Progress, Pushed};
+pub use dhow_registry::{About, Credentials, Found, Progress, Pushed};
 use dhow_store::Image;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -47,6 +47,11 @@ pub struct Listed {
 pub(crate) fn find(shared: &Shared, name: &str) -> Result<Arc<Image>> {
     shared.store.image(name).map_err(|error| match error.kind {
         dhow_store::Kind::NotFound => Error::new(Kind::NotFound, format!("No such image: {}", shown(name))),
+        // what is wrong with a name says so itself
+        dhow_store::Kind::Invalid => match name.parse::<Reference>() {
+            Err(wrong) => Error::new(Kind::Invalid, wrong.to_string()),
+            Ok(_) => error.into(),
+        },
         _ => error.into(),
     })
 }
@@ -98,11 +103,24 @@ impl Images {
         };
         let mut images = self.shared.store.images();
         images.retain(|image| passes(image));
+        let patterns = filters.all("reference");
+        // of an image with several names those are shown that were asked for
+        let asked = |image: Arc<Image>| {
+            if patterns.is_empty() {
+                return image;
+            }
+            let mut image = Image::clone(&image);
+            let fits = |name: &Reference| patterns.iter().any(|pattern| glob_name(pattern, name));
+            image.tags.retain(fits);
+            image.digests.retain(fits);
+            Arc::new(image)
+        };
         let count = |image: &Image| views.iter().filter(|v| v.image == image.id).count();
-        Ok(images
-            .into_iter()
-            .map(|image| Listed { containers: i64::try_from(count(&image)).unwrap_or(i64::MAX), image })
-            .collect())
+        let listed = |image: Arc<Image>| Listed {
+            containers: i64::try_from(count(&image)).unwrap_or(i64::MAX),
+            image: asked(image),
+        };
+        Ok(images.into_iter().map(listed).collect())
     }
 
     /// Newest first, with docker's size per layer: (entry, bytes, id or `<missing>`, tags).
@@ -214,6 +232,30 @@ impl Images {
     /// Checks credentials.
     pub async fn login(&self, server: &str, credentials: &Credentials) -> Result<()> {
         Ok(self.shared.registry.login(server, credentials).await?)
+    }
+
+    /// `docker search`; filters `is-official`, `is-automated`, `stars` (at least as many).
+    pub async fn search(
+        &self,
+        term: &str,
+        limit: u8,
+        filters: &Filters,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Found>> {
+        filters.only(&["is-official", "is-automated", "stars"])?;
+        let (official, automated) = (filters.flag("is-official")?, filters.flag("is-automated")?);
+        let stars = filters.all("stars").iter().map(|text| {
+            text.parse::<i64>()
+                .map_err(|_| Error::new(Kind::Invalid, format!("invalid filter 'stars=[{text}]'")))
+        });
+        let stars = stars.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
+        let mut found = self.shared.registry.search(term, limit, credentials).await?;
+        found.retain(|one| {
+            official.is_none_or(|wanted| wanted == one.is_official)
+                && automated.is_none_or(|wanted| wanted == one.is_automated)
+                && one.star_count >= stars
+        });
+        Ok(found)
     }
 
     /// `docker tag`.

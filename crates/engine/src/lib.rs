@@ -11,6 +11,7 @@ pub mod events;
 pub mod exec;
 pub mod filters;
 pub mod images;
+pub mod kafka;
 mod link;
 pub mod logs;
 mod names;
@@ -88,6 +89,7 @@ struct Services {
     containers: containers::Containers,
     execs: exec::Execs,
     images: images::Images,
+    kafka: kafka::Kafka,
     networks: networks::Networks,
     volumes: volumes::Volumes,
     steps: steps::Steps,
@@ -107,6 +109,7 @@ impl Engine {
             containers: containers::Containers::new(shared.clone()),
             execs: exec::Execs::new(shared.clone()),
             images: images::Images::new(shared.clone()),
+            kafka: kafka::Kafka::new(shared.clone()),
             networks: networks::Networks::new(shared.clone()),
             volumes: volumes::Volumes::new(shared.clone()),
             steps: steps::Steps::new(shared.clone()),
@@ -130,6 +133,11 @@ impl Engine {
     #[must_use]
     pub fn images(&self) -> &images::Images {
         &self.services.images
+    }
+    /// The Kafka broker.
+    #[must_use]
+    pub fn kafka(&self) -> &kafka::Kafka {
+        &self.services.kafka
     }
     /// Networks.
     #[must_use]

@@ -5,7 +5,7 @@ use crate::{
     containers::{Pruned, check_endpoint, task::Command},
     events::Time,
     filters::Filters,
-    names,
+    kafka, names,
     shared::Shared,
 };
 use dhow_net::{NetworkSpec, Subnet};
@@ -102,6 +102,7 @@ pub(crate) fn canonical(mode: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     inner: RwLock<BTreeMap<String, Arc<View>>>,
+    changed: tokio::sync::watch::Sender<()>,
 }
 
 impl Book {
@@ -126,17 +127,24 @@ impl Book {
         }
     }
 
-    fn insert(&self, view: View) -> Arc<View> {
+    pub(crate) fn insert(&self, view: View) -> Arc<View> {
         let view = Arc::new(view);
         self.inner.write().unwrap_or_else(PoisonError::into_inner).insert(view.id.clone(), view.clone());
+        self.changed.send_replace(());
         view
     }
 
     fn remove(&self, id: &str) {
         self.inner.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.changed.send_replace(());
     }
 
-    fn all(&self) -> Vec<Arc<View>> {
+    /// Wakes when a network comes or goes.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<View>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
@@ -284,7 +292,7 @@ impl Networks {
         }
         let shared = self.shared.clone();
         let id = spec.id.clone();
-        blocking::run(move || {
+        let made = blocking::run(move || {
             let network = shared.net.add_network(&spec).map_err(overlap)?;
             let view = View {
                 id: spec.id.clone(),
@@ -315,9 +323,10 @@ impl Networks {
             }
             let view = shared.networks.insert(view);
             event(&shared, "create", &view);
-            Ok(())
+            Ok(view)
         })
         .await?;
+        kafka::follows(&self.shared, &made).await;
         Ok((id, String::new()))
     }
 
@@ -342,6 +351,11 @@ impl Networks {
     pub fn list(&self, filters: &Filters) -> Result<Vec<Arc<View>>> {
         filters.only(&["driver", "id", "label", "label!", "name", "scope", "type", "dangling"])?;
         let dangling = filters.flag("dangling")?;
+        if let Some(kind) =
+            filters.all("type").iter().find(|kind| !matches!(kind.as_str(), "builtin" | "custom"))
+        {
+            return Err(Error::new(Kind::Invalid, format!("invalid filter: 'type'='{kind}'")));
+        }
         let used = self.used();
         let passes = |view: &View| {
             let builtin = is_predefined(&view.name);
@@ -411,8 +425,8 @@ impl Networks {
     /// Live, or recorded for the next start.
     pub async fn connect(&self, network: &str, container: &str, config: EndpointConfig) -> Result<()> {
         self.shared.admit()?;
-        let network = self.shared.networks.find(network)?;
         let handle = self.shared.containers.find(container)?;
+        let network = self.shared.networks.find(network)?;
         check_endpoint(&network, &config)?;
         let config = Box::new(config);
         handle.ask(|answer| Command::Connect { network, config, answer }).await
@@ -422,7 +436,10 @@ impl Networks {
     pub async fn disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
         let network = self.shared.networks.find(network)?;
         let handle = match self.shared.containers.find(container) {
-            Err(_) if force => return Ok(()),
+            // By force also an endpoint whose container is gone: there is never one here.
+            Err(_) if force => {
+                return Err(Error::new(Kind::NotFound, format!("endpoint {container} not found")));
+            }
             found => found?,
         };
         let network = network.name.clone();
@@ -476,6 +493,8 @@ fn overlap(error: dhow_net::Error) -> Error {
     let mut error = Error::from(error);
     if error.kind == Kind::Conflict && error.message.contains("overlaps") {
         error.kind = Kind::Forbidden;
+        // docker's whole sentence
+        "Pool overlaps with other one on this address space".clone_into(&mut error.message);
     }
     error
 }
@@ -524,7 +543,9 @@ fn wanted(create: &Create) -> Result<NetworkSpec> {
     }
     let mtu = match option("driver.mtu") {
         None | Some("") => 0,
-        Some(text) => text.parse().map_err(|_| invalid(format!("invalid MTU: {text}")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| invalid(format!("failed to parse com.docker.network.driver.mtu value: {text}")))?,
     };
     let host_binding = match option("bridge.host_binding_ipv4") {
         None | Some("") => None,
@@ -548,8 +569,40 @@ fn wanted(create: &Create) -> Result<NetworkSpec> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A network of this bridge and subnet, whose gateway is the first address.
+    pub(crate) fn bridge(name: &str, bridge: &str, subnet: &str) -> View {
+        let (address, prefix) = subnet.split_once('/').unwrap();
+        let (address, prefix) = (address.parse::<Ipv4Addr>().unwrap(), prefix.parse().unwrap());
+        let pool = dhow_net::Pool {
+            subnet: Subnet { address: address.into(), prefix },
+            gateway: Some(Ipv4Addr::from_bits(address.to_bits() + 1).into()),
+            range: None,
+            reserved: BTreeMap::new(),
+        };
+        let mut spec = wanted(&Create { name: name.into(), ..Create::default() }).unwrap();
+        (spec.bridge, spec.pools) = (Some(bridge.into()), vec![pool]);
+        View {
+            id: spec.id.clone(),
+            name: name.into(),
+            created: Time::now(),
+            driver: "bridge".into(),
+            internal: false,
+            attachable: false,
+            ingress: false,
+            enable_ipv4: true,
+            enable_ipv6: false,
+            ipam_driver: "default".into(),
+            ipam_options: BTreeMap::new(),
+            pools: Vec::new(),
+            options: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            network: Some(dhow_net::Network { spec, bridge: bridge.into() }),
+            containers: BTreeMap::new(),
+        }
+    }
 
     #[test]
     fn names_of_bridges_fit() {

@@ -1,7 +1,8 @@
 //! What every service stands on: the rooms below, the books in memory, the event stream.
 
 use crate::{
-    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, networks, sinks, volumes,
+    Config, Error, Kind, Result, blocking, containers, error, events::Events, exec, kafka, networks, sinks,
+    volumes,
 };
 use dhow_shim::Launcher;
 use dhow_store::{Store, Ticket};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     /// Whether `/sys/fs/cgroup` is the unified hierarchy.
     pub(crate) cgroup2: bool,
     draining: watch::Sender<bool>,
+    /// How the Kafka broker is.
+    pub(crate) kafka: watch::Sender<kafka::Status>,
     /// Containers whose start is prepared before it is asked for.
     pub(crate) ahead: Arc<Semaphore>,
     /// Read by whatever tidies up behind an answer that was given already; a drain takes it for writing, and so waits for all of it.
@@ -89,6 +92,7 @@ impl Shared {
                 id,
                 cgroup2,
                 draining: watch::Sender::new(false),
+                kafka: watch::Sender::default(),
                 ahead: Arc::new(Semaphore::new(containers::task::AT_ONCE)),
                 tidying: Arc::default(),
                 keep: std::sync::RwLock::default(),

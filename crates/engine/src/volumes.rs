@@ -60,13 +60,8 @@ pub(crate) fn ensure(
 ) -> Result<Ensured> {
     if let Some(name) = name {
         mounts::check_volume_name(name)?;
+        // docker: one that is there is given as it is, whatever options are asked for
         if let Ok(volume) = shared.store.volume(name) {
-            if !options.is_empty() && options != volume.options {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    format!("create {name}: volume already exists with other driver options"),
-                ));
-            }
             return Ok(Ensured { volume, new: false });
         }
     }

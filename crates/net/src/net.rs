@@ -119,7 +119,7 @@ impl Net {
             links::forward(true).map_err(failed)?;
         }
         links::ensure_bridge(&mut inner.route(), &bridge, &gateways, spec.mtu).map_err(failed)?;
-        inner.dns.add_network(&spec.id, &spec.name, spec.internal, spec.dns);
+        inner.dns.add_network(&spec);
         let network = Network { spec: spec.clone(), bridge: bridge.clone() };
         books.networks.insert(spec.id.clone(), Entry { network: network.clone(), pools: addresses });
         if let Err(error) = inner.apply(&books, &rules::add_network(&spec, &bridge)) {
@@ -159,6 +159,11 @@ impl Net {
             .apply(&books, &rules::remove_network(&spec, &bridge))
             .map_err(|error| Error::kernel("remove network from table", name, error))?;
         inner.delete_bridge(&bridge)
+    }
+
+    /// What containers call the host: the name leads to the gateway of their network, unless one of them has it. None: no name any more.
+    pub fn name_host(&self, name: Option<&str>) {
+        self.inner.dns.name_host(name);
     }
 
     /// The resolvers that containers of the default bridge (or build steps) get in /etc/resolv.conf: the host's, less loopback ones (then the

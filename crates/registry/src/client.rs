@@ -1,10 +1,10 @@
 //! The public face: configuration, credentials, progress, and the client.
 
 use crate::{
-    About, Error, Pushed, about, auth, endpoint,
+    About, Error, Found, Pushed, about, auth, endpoint,
     http::Http,
     net::{Insecure, Proxies},
-    pull, push,
+    pull, push, search,
     session::Session,
 };
 use dhow_oci::{Platform, Reference};
@@ -131,6 +131,19 @@ impl Client {
     /// See [`crate::Kind`].
     pub async fn about(&self, image: &Reference, credentials: Option<&Credentials>) -> Result<About, Error> {
         about::about(self, &image.clone().with_default_tag(), credentials).await
+    }
+
+    /// Repositories whose name or description has `term`: the hub's, or with a host before it that registry's.
+    ///
+    /// # Errors
+    /// `Unavailable` where nobody answers or nothing can be searched.
+    pub async fn search(
+        &self,
+        term: &str,
+        limit: u8,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Found>, Error> {
+        search::search(self, term, limit, credentials).await
     }
 
     /// Checks credentials (`POST /auth`): docker's answer is `Login Succeeded`.

@@ -17,6 +17,7 @@ pub(crate) struct Endpoint {
 
 const HUB: &str = "docker.io";
 const HUB_HOST: &str = "registry-1.docker.io";
+const INDEX_HOST: &str = "index.docker.io";
 
 impl Endpoint {
     fn new(scheme: &str, host: &str, verify: bool) -> Self {
@@ -55,6 +56,11 @@ pub(crate) async fn of_server(client: &Client, server: &str) -> Vec<Endpoint> {
         "" | HUB | "index.docker.io" => of_host(client, HUB_HOST).await,
         host => of_host(client, host).await,
     }
+}
+
+/// The ways to what searches a registry; nothing names the hub, whose index has a host of its own.
+pub(crate) async fn of_index(client: &Client, server: &str) -> Vec<Endpoint> {
+    of_host(client, if server.is_empty() { INDEX_HOST } else { server }).await
 }
 
 /// Whether an image's domain is what is spoken to.

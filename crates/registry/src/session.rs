@@ -123,7 +123,7 @@ impl Session {
         }
     }
 
-    async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         url: &str,
         headers: &[(header::HeaderName, HeaderValue)],

@@ -322,3 +322,15 @@ async fn what_is_no_image_is_said_to_be_none() {
         assert!(error.kind == Kind::Invalid && error.message.contains(part), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_registry_is_searched() {
+    let server = Server::new(Vices::default()).await;
+    let client = Client::new(Config::default());
+    let found = client.search(&format!("{}/a b", server.address), 7, None).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].name.as_str(), found[0].description.as_str()), ("found/by", "q=a%20b&n=7"));
+    assert_eq!((found[0].star_count, found[0].is_official, found[0].is_automated), (3, true, false));
+    let refused = client.search("http://x/y", 25, None).await.unwrap_err();
+    assert!(refused.to_string().contains("should not have a scheme"), "{refused}");
+}

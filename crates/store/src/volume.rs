@@ -52,7 +52,7 @@ fn check_name(name: &str) -> Result<()> {
 
 /// What the local driver understands; mounting it is the engine's.
 fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<()> {
-    let invalid = |why: String| Err(Error::invalid("create volume", name, why));
+    let invalid = |why: String| Err(Error::invalid("create", name, why));
     for option in options.keys() {
         if !matches!(option.as_str(), "type" | "o" | "device") {
             return invalid(format!("invalid option: {option:?}"));

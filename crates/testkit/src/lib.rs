@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod contract;
 mod daemon;
+pub mod http;
 mod image;
 mod leftovers;
 

@@ -47,7 +47,10 @@ pub fn parse(text: &str) -> Result<Bind, Malformed> {
         return Err(bad(""));
     }
     if !target.starts_with('/') {
-        return Err(bad(&format!(": invalid mount path: '{target}' mount path must be absolute")));
+        let kind = if source.starts_with('/') { "bind" } else { "volume" };
+        return Err(bad(&format!(
+            ": invalid mount config for type \"{kind}\": invalid mount path: '{target}' mount path must be absolute"
+        )));
     }
     let target = clean(target);
     if target == "/" {

@@ -16,7 +16,7 @@ impl ApiVersion {
     /// The oldest that is served, always.
     pub const MIN: Self = Self::new(24);
     /// The newest: what is advertised, and what a path without a version means.
-    pub const MAX: Self = Self::new(51);
+    pub const MAX: Self = Self::new(56);
 
     /// `1.<minor>`.
     #[must_use]
@@ -98,7 +98,7 @@ mod tests {
         assert!(ApiVersion::new(9) < ApiVersion::new(24));
         assert_eq!(
             "1.99".parse::<ApiVersion>().and_then(ApiVersion::gate),
-            Err(Malformed("client version 1.99 is too new. Maximum supported API version is 1.51".into()))
+            Err(Malformed("client version 1.99 is too new. Maximum supported API version is 1.56".into()))
         );
         assert!(ApiVersion::new(12).gate().is_err_and(|e| e.0.contains("1.12 is too old")));
         assert_eq!(ApiVersion::MIN.gate(), Ok(ApiVersion::MIN));

@@ -322,8 +322,8 @@ impl Bench<'_> {
         }
         // a shim gives back what it does not need after a second of silence
         std::thread::sleep(Duration::from_secs(2));
-        let (count, total) = proportional("dhow-shim", self.ours.folder());
-        let (their_count, their_total) = proportional("containerd-shim", self.peer.folder());
+        let (count, total) = proportional("dhow-shim", self.ours.run());
+        let (their_count, their_total) = proportional("containerd-shim", self.peer.run());
         if (count, their_count) != (10, 10) {
             bail!("{count} shims of ours and {their_count} of the peer's run, not 10 each");
         }

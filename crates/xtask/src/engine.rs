@@ -13,7 +13,17 @@ use std::{
 pub(crate) struct Engine {
     programs: PathBuf,
     folder: PathBuf,
+    run: PathBuf,
     child: Child,
+}
+
+/// A folder for what is in `/run` on a user's machine, in memory as that is, also where this machine has `/run` on its disk.
+pub(crate) fn run_folder(name: &str) -> anyhow::Result<PathBuf> {
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = base.join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
 }
 
 impl Engine {
@@ -23,11 +33,12 @@ impl Engine {
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let log = std::fs::File::create(folder.join("dhowd.log"))?;
         let socket = format!("unix://{}", folder.join("docker.sock").display());
+        let run = run_folder("dhow-run")?;
         let child = Command::new(programs.join("dhowd"))
             .arg("--data-root")
             .arg(folder.join("data"))
             .arg("--exec-root")
-            .arg(folder.join("run"))
+            .arg(&run)
             .arg("--pidfile")
             .arg(folder.join("dhowd.pid"))
             .args(["--host", &socket, "--cleanup"])
@@ -39,7 +50,7 @@ impl Engine {
             .stderr(log)
             .spawn()
             .context("starting dhowd")?;
-        let mut engine = Self { programs: programs.to_owned(), folder, child };
+        let mut engine = Self { programs: programs.to_owned(), folder, run, child };
         engine.wait_ready()?;
         Ok(engine)
     }
@@ -66,6 +77,11 @@ impl Engine {
     /// Where everything of it lies.
     pub(crate) fn folder(&self) -> &std::path::Path {
         &self.folder
+    }
+
+    /// Where it has what is in `/run` else.
+    pub(crate) fn run(&self) -> &std::path::Path {
+        &self.run
     }
 
     /// Where its programs lie.
@@ -108,7 +124,10 @@ impl Engine {
         }
         output(Command::new("kill").arg(self.child.id().to_string()))?;
         self.child.wait()?;
-        std::fs::remove_dir_all(&self.folder).with_context(|| format!("removing {}", self.folder.display()))
+        for folder in [&self.run, &self.folder] {
+            std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
-//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|vm|fuzz|kafka-codec`.
+//! The project's chores, one word each: `cargo xtask demo|test|check|dist|bench|conform|contract|vm|fuzz|kafka-codec`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
 mod conform;
+mod contract;
 mod demo;
 mod dist;
 mod engine;
@@ -34,6 +35,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   conform [--runtime PROGRAM] [--runtime-tools] [FILTER…]
                    what the OCI runtime specification asks, put to dhow-runtime or to PROGRAM: our scenarios, or the
                    programs of opencontainers/runtime-tools
+  contract FILE    takes over moby's api/swagger.yaml: what every answer of the API is held against in tests
   vm [CRATE…] [FILTER] [--systemd|--v1]
                    the root tests in a machine with cgroup v2 alone (qemu); with systemd as its first process, or with that and
                    cgroup v1
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["dist"] => dist::run().map(drop),
         ["bench", rest @ ..] => bench::run(rest),
         ["conform", rest @ ..] => conform::run(rest),
+        ["contract", file] => contract::run(file),
         ["vm", rest @ ..] => vm::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka-codec"] => kafka_codec::run(),

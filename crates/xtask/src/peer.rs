@@ -12,6 +12,7 @@ use std::{
 /// A running dockerd of our own.
 pub(crate) struct Peer {
     folder: PathBuf,
+    run: PathBuf,
     child: Child,
 }
 
@@ -22,6 +23,7 @@ impl Peer {
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let log = std::fs::File::create(folder.join("log"))?;
         let path = |name: &str| folder.join(name).display().to_string();
+        let run = crate::engine::run_folder("dhow-peer-run")?;
         // a namespace of its own, so that its iptables rules and bridge touch nothing of ours
         let child = Command::new("unshare")
             .args([
@@ -32,14 +34,16 @@ impl Peer {
                 "--data-root",
                 &path("data"),
             ])
-            .args(["--exec-root", &path("run"), "--pidfile", &path("pid")])
+            .arg("--exec-root")
+            .arg(&run)
+            .args(["--pidfile", &path("pid")])
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .context("starting dockerd")?;
-        let mut peer = Self { folder, child };
+        let mut peer = Self { folder, run, child };
         let began = Instant::now();
         while UnixStream::connect(peer.folder.join("docker.sock")).is_err() {
             if peer.child.try_wait()?.is_some() || began.elapsed() > Duration::from_secs(60) {
@@ -64,19 +68,23 @@ impl Peer {
         command
     }
 
-    /// Where everything of it lies.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        &self.folder
+    /// Where it has what is in `/run` else.
+    pub(crate) fn run(&self) -> &std::path::Path {
+        &self.run
+    }
+
+    /// By which its processes and mounts are known.
+    fn marks(&self) -> [String; 2] {
+        [&self.folder, &self.run].map(|folder| folder.display().to_string())
     }
 
     /// Resident KiB of dockerd and its containerd.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
-        let mark = self.folder.display().to_string();
         let mut total = 0;
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            if command.contains(&mark)
+            if self.marks().iter().any(|mark| command.contains(mark))
                 && !command.contains("shim")
                 && (command.starts_with("dockerd") || command.contains("containerd"))
             {
@@ -94,13 +102,14 @@ impl Peer {
         self.child.wait()?;
         // its graph driver leaves mounts behind
         let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-        let mark = self.folder.display().to_string();
-        for mount in
-            mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.starts_with(&mark))
-        {
+        let ours = |path: &&str| self.marks().iter().any(|mark| path.starts_with(mark));
+        for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(ours) {
             output(Command::new("umount").args(["-l", mount]))?;
         }
-        std::fs::remove_dir_all(&self.folder).with_context(|| format!("removing {}", self.folder.display()))
+        for folder in [&self.run, &self.folder] {
+            std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+        }
+        Ok(())
     }
 }
 

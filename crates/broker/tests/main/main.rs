@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says why it fails or is skipped")]
 
 mod clients;
+mod control;
 mod exactly_once;
 mod full;
 mod hostile;

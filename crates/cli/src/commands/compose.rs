@@ -1,6 +1,9 @@
 //! `compose`: the compose room's own command line, over our connection.
 
-use crate::client::{Client, Host};
+use crate::{
+    client::{Client, Host},
+    kafka::EngineTopics,
+};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use dhow_compose::{command::ComposeArgs, ops::Io};
 
@@ -16,5 +19,6 @@ pub(crate) async fn run(client: &Client, args: ComposeArgs) -> anyhow::Result<u8
             Docker::connect_with_http(&format!("tcp://{address}"), PATIENCE_SECONDS, API_DEFAULT_VERSION)?
         }
     };
-    Ok(dhow_compose::command::run(args, docker, Io::of_process()).await?)
+    let topics = Box::new(EngineTopics(client.clone()));
+    Ok(dhow_compose::command::run(args, docker, topics, Io::of_process()).await?)
 }

@@ -70,6 +70,9 @@ enum Command {
     /// Manage builds
     #[command(subcommand)]
     Builder(build::BuilderCommand),
+    /// Run the Kafka broker, and use it or another one
+    #[command(subcommand)]
+    Kafka(Box<crate::kafka::Command>),
     /// Define and run multi-container applications
     Compose(Box<dhow_compose::command::ComposeArgs>),
     /// Get real time events from the server
@@ -238,6 +241,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Volume(command) => command.run(&client).await,
         Command::System(command) => command.run(&client).await,
         Command::Builder(command) => command.run(&client).await,
+        Command::Kafka(command) => command.run(&client).await,
         Command::Compose(args) => compose::run(&client, *args).await,
         Command::Events(args) => args.run(&client).await,
         Command::Info(args) => args.run(&client).await,

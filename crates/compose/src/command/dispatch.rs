@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    kafka::Topics,
     load,
     ops::{self, Change, ConfigRequest, ExecRequest, Io, LogsRequest, PsRequest, Room},
     plan::{DownOptions, Rmi, UpOptions},
@@ -22,7 +23,12 @@ use crate::{
 ///
 /// # Errors
 /// To be printed by the caller, once.
-pub async fn run(args: ComposeArgs, docker: Docker, mut io: Io) -> Result<u8, Error> {
+pub async fn run(
+    args: ComposeArgs,
+    docker: Docker,
+    topics: Box<dyn Topics>,
+    mut io: Io,
+) -> Result<u8, Error> {
     match args.ansi.as_str() {
         "never" => (io.color, io.err_is_terminal) = (false, false),
         "always" => (io.color, io.out_is_terminal) = (true, true),
@@ -44,6 +50,7 @@ pub async fn run(args: ComposeArgs, docker: Docker, mut io: Io) -> Result<u8, Er
     let (stop, stopped) = watch::channel(false);
     let mut room = Room {
         docker,
+        topics,
         name,
         project,
         io,

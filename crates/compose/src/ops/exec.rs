@@ -280,11 +280,17 @@ async fn prepare(room: &Room, request: &RunRequest, service: &Service) -> Result
         remove_orphans: request.remove_orphans,
         ..UpOptions::default()
     };
+    let started = match request.no_deps {
+        true => [service.name.clone()].into(),
+        false => shadow.with_dependencies(std::slice::from_ref(&service.name))?,
+    };
+    let topics = crate::kafka::wanted(&shadow, &started)?;
     let plan = plan::up_for_run(&shadow, &seen, &options, &service.name)?;
     if room.dry_run {
         apply::rehearse(&plan, &*reporter);
         return Ok(());
     }
+    crate::kafka::ensure(&*room.topics, &topics, &*reporter).await?;
     apply::run(&room.session(&*reporter, &seen.images), &plan).await
 }
 

@@ -91,6 +91,8 @@ impl Io {
 pub struct Room {
     /// The engine.
     pub docker: Docker,
+    /// Its Kafka broker.
+    pub topics: Box<dyn crate::kafka::Topics>,
     /// The project's name.
     pub name: String,
     /// The project, if a compose file was found; some operations need none.

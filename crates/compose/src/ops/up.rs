@@ -13,7 +13,7 @@ use crate::{
     apply,
     build::BuildOptions,
     error::Error,
-    observe,
+    kafka, observe,
     plan::{self, Action, ImageOptions, Plan, UpOptions},
     report::{Plain, Quiet, Reporter},
 };
@@ -75,6 +75,8 @@ pub async fn up(room: &Room, request: &UpRequest) -> Result<u8, Error> {
     } else {
         project.with_dependencies(&wanted)?
     };
+    // Before anything is pulled or built: a label that is wrong.
+    let topics = kafka::wanted(project, &targets)?;
     let images = plan::images(project, &seen, &targets, request.images)?;
     if !images.is_empty() {
         if room.dry_run {
@@ -88,6 +90,9 @@ pub async fn up(room: &Room, request: &UpRequest) -> Result<u8, Error> {
     if room.dry_run {
         apply::rehearse(&plan, &*reporter);
         return Ok(0);
+    }
+    if request.plan.start {
+        kafka::ensure(&*room.topics, &topics, &*reporter).await?;
     }
     let mut session = room.session(&*reporter, &seen.images);
     session.build = request.build.clone();

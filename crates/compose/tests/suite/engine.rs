@@ -70,7 +70,8 @@ impl Engine {
             .into_iter()
             .chain(shlex::split(line).unwrap());
         let program = Program::try_parse_from(words).unwrap();
-        let result = run(program.compose, self.docker.clone(), io).await;
+        let result =
+            run(program.compose, self.docker.clone(), Box::new(dhow_compose::kafka::Without), io).await;
         let text = |sink: &Mutex<Vec<u8>>| String::from_utf8_lossy(&sink.lock().unwrap()).into_owned();
         match result {
             Ok(code) => Said { code, out: text(&out), err: text(&err) },

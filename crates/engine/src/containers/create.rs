@@ -2,6 +2,7 @@
 
 use super::{
     Create, Handle, Host, MountKind, MountPoint, MountSpec, Spec, mounts,
+    ports::canonical,
     record::{Record, Standing, Wanted},
     task::{self, Keeper, Mode, State},
 };
@@ -34,7 +35,8 @@ pub(super) async fn create(shared: &Arc<Shared>, mut wanted: Create) -> Result<(
     let mut warnings = Vec::new();
     merge(&mut wanted.spec, &image.config.config);
     super::validate::validate(shared, &mut wanted.spec, &mut warnings)?;
-    let networks = wanted_networks(shared, &mut wanted)?;
+    // Only a missing image is 404: clients pull one then, whatever it was that is missing.
+    let networks = wanted_networks(shared, &mut wanted).map_err(Error::of_input)?;
     let id = names::id()?;
     let name = claim(shared, wanted.name.as_deref(), &id)?;
     let (shared_below, id_below, name_below) = (shared.clone(), id.clone(), name.clone());
@@ -136,8 +138,8 @@ pub(crate) fn merge(spec: &mut Spec, image: &ContainerConfig) {
     for (label, value) in image.labels.iter().flatten() {
         spec.labels.entry(label.clone()).or_insert_with(|| value.clone());
     }
-    for port in image.exposed_ports.iter().flat_map(|p| p.keys()).chain(spec.host.port_bindings.keys()) {
-        if !spec.exposed_ports.contains(port) {
+    for port in image.exposed_ports.iter().flat_map(|p| p.keys()) {
+        if !spec.exposed_ports.iter().any(|mine| canonical(mine) == canonical(port)) {
             spec.exposed_ports.push(port.clone());
         }
     }
@@ -240,7 +242,8 @@ fn make(
     id: &str,
     name: &str,
 ) -> Result<Record> {
-    let spec = wanted.spec;
+    let mut spec = wanted.spec;
+    name_host(&mut spec, id);
     let from = volumes_from(shared, &spec.host)?;
     let gathered = mounts::gather(&spec.host, &spec.volumes)?;
     let diff_ids = image.config.rootfs.diff_ids.clone();
@@ -313,6 +316,20 @@ fn make(
     })
 }
 
+/// The name inside, where it is this container's own.
+fn name_host(spec: &mut Spec, id: &str) {
+    let own =
+        !matches!(task::mode(&spec.host.network_mode), Mode::Container(_)) && spec.host.uts_mode != "host";
+    if !spec.hostname.is_empty() || !own {
+        return;
+    }
+    spec.hostname = if task::mode(&spec.host.network_mode) == Mode::Host {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    } else {
+        id.get(..12).unwrap_or(id).to_owned()
+    };
+}
+
 /// Only `local` is here to make volumes.
 fn drivable(driver: &str) -> Result<()> {
     if matches!(driver, "" | "local") {
@@ -330,7 +347,8 @@ fn volumes_from(shared: &Shared, host: &Host) -> Result<Vec<MountPoint>> {
         if !matches!(mode, "" | "ro" | "rw" | "z" | "Z") {
             return Err(invalid(format!("invalid mode: {mode}")));
         }
-        for point in &shared.containers.find(name)?.view().mounts {
+        let found = shared.containers.find(name).map_err(Error::of_input)?;
+        for point in &found.view().mounts {
             if point.kind != MountKind::Tmpfs && !all.iter().any(|p| p.target == point.target) {
                 let mut point = point.clone();
                 point.rw &= mode != "ro";
@@ -371,7 +389,7 @@ fn point(
             point.name.clone_from(&made.volume.name);
             point.source.clone_from(&made.volume.mountpoint);
             made.volume.driver.clone_into(&mut point.driver);
-            if point.mode.is_empty() && !mount.from_mount {
+            if point.mode.is_empty() && name.is_some() {
                 "z".clone_into(&mut point.mode);
             }
         }

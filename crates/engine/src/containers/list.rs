@@ -1,6 +1,6 @@
 //! `docker ps`: which containers pass, newest first. Reads published views only.
 
-use super::{List, Status, View};
+use super::{List, Status, View, ports};
 use crate::{Error, Kind, Result, shared::Shared};
 use std::sync::Arc;
 
@@ -51,12 +51,7 @@ pub(super) fn list(shared: &Shared, wanted: &List) -> Result<Vec<Arc<View>>> {
         let wrong = |_| Error::new(Kind::Invalid, format!("invalid filter 'exited={code}'"));
         exits.push(code.parse::<i32>().map_err(wrong)?);
     }
-    let everything = wanted.all
-        || wanted.limit.is_some()
-        || !filters.all("status").is_empty()
-        || before.is_some()
-        || since.is_some()
-        || !exits.is_empty();
+    let everything = wanted.all || wanted.limit.is_some() || !filters.all("status").is_empty();
     let passes = |view: &View| {
         (everything || view.status.is_up())
             && filters.any("id", |id| view.id.starts_with(id.as_str()))
@@ -78,7 +73,8 @@ pub(super) fn list(shared: &Shared, wanted: &List) -> Result<Vec<Arc<View>>> {
             && since.as_ref().is_none_or(|s| view.created > s.created)
             && filters.any("publish", |p| view.ports.iter().any(|x| port(p, x.host_port, x.protocol)))
             && filters.any("expose", |p| {
-                view.spec.exposed_ports.iter().any(|x| x == p || x.split('/').next() == Some(p))
+                let wanted = ports::canonical(p);
+                view.spec.exposed_ports.iter().any(|exposed| ports::canonical(exposed) == wanted)
             })
     };
     views.retain(|view| passes(view));

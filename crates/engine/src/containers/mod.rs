@@ -34,6 +34,7 @@ pub(crate) use archive::{pipe_in, pipe_out};
 pub(crate) use book::{Book, Handle, Live, not_running};
 pub(crate) use create::check_endpoint;
 pub use logging::{DRIVERS as LOG_DRIVERS, check as check_log};
+pub use ports::canonical as port_key;
 pub(crate) use record::Record;
 pub use requests::{
     Attach, Commit, Create, Duplex, List, LogQuery, Output, PathStat, Pruned, Remove, Sample, Top,

@@ -18,6 +18,13 @@ pub(crate) fn port(text: &str) -> Result<(u16, Protocol)> {
     Ok((number, protocol))
 }
 
+/// A port as docker's maps name it: `80/tcp` for `80`, too.
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    format!("{number}/{}", protocol.to_ascii_lowercase())
+}
+
 /// Everything a container publishes.
 pub(crate) fn publishes(spec: &Spec) -> Result<Vec<Publish>> {
     let mut all = Vec::new();
@@ -78,6 +85,7 @@ mod tests {
         assert_eq!((all.len(), all[1].host_port, all[2].container_port), (3, (9000, 9010), 53));
         spec.host.port_bindings.insert("80/tcp".into(), vec![binding("nowhere", "1")]);
         assert!(publishes(&spec).is_err());
+        assert_eq!(["80", "53/UDP", "1/tcp"].map(canonical), ["80/tcp", "53/udp", "1/tcp"]);
         assert!(port("80/xyz").is_err() && port("0").is_err() && range("9-1").is_err());
     }
 }

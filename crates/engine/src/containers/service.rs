@@ -81,14 +81,16 @@ impl Containers {
         self.shared.admit()?;
         let handle = self.shared.containers.find(name)?;
         let signal = signal.filter(|s| !s.is_empty()).map(signals::parse).transpose()?;
-        handle.ask(|answer| Command::Restart { signal, timeout, answer }).await
+        let restarted = handle.ask(|answer| Command::Restart { signal, timeout, answer }).await;
+        restarted.map_err(|error| error.within("Cannot restart container", name))
     }
 
     /// Signal by name or number; empty: KILL.
     pub async fn kill(&self, name: &str, signal: &str) -> Result<()> {
-        let handle = self.shared.containers.find(name)?;
         let number = signals::parse(if signal.is_empty() { "KILL" } else { signal })?;
-        handle.ask(|answer| Command::Kill { signal: number, answer }).await?;
+        let within = |error: Error| error.within("cannot kill container:", name);
+        let handle = self.shared.containers.find(name).map_err(within)?;
+        handle.ask(|answer| Command::Kill { signal: number, answer }).await.map_err(within)?;
         if number == 9 && self.shared.containers.find(&handle.id).is_ok() {
             // docker answers a SIGKILL when the container has ended
             if handle.wait(WaitCondition::NotRunning).await.is_err() {
@@ -110,13 +112,19 @@ impl Containers {
 
     /// New name.
     pub async fn rename(&self, name: &str, new: &str) -> Result<()> {
-        let handle = self.shared.containers.find(name)?;
         let new = new.strip_prefix('/').unwrap_or(new).to_owned();
         if new.is_empty() {
             return Err(Error::new(Kind::Invalid, "Neither old nor new names may be empty"));
         }
+        let handle = self.shared.containers.find(name)?;
         create::check_name(&new)?;
-        handle.ask(|answer| Command::Rename { new, answer }).await
+        let renamed = handle.ask(|answer| Command::Rename { new, answer }).await;
+        renamed.map_err(|error| match error.kind {
+            Kind::Conflict => {
+                Error::new(error.kind, format!("Error when allocating new name: {}", error.message))
+            }
+            _ => error,
+        })
     }
 
     /// `docker rm --link container/alias`.
@@ -215,7 +223,10 @@ impl Containers {
     pub async fn resize(&self, name: &str, rows: u16, cols: u16) -> Result<()> {
         let handle = self.shared.containers.find(name)?;
         let live = handle.running()?;
-        live.link.call(&Request::Resize { target: Target::Init, rows, cols }, &[]).await?;
+        // docker takes the size of a terminal that is not there.
+        if handle.view().spec.tty {
+            live.link.call(&Request::Resize { target: Target::Init, rows, cols }, &[]).await?;
+        }
         let (height, width) = (rows.to_string(), cols.to_string());
         self.event(&handle.view(), "resize", &[("height", &height), ("width", &width)]);
         Ok(())

@@ -109,7 +109,7 @@ pub(crate) fn capabilities(host: &Host, bounding: &[String]) -> Result<Vec<Strin
     if host.privileged {
         return Ok(every());
     }
-    let normal = |list: &[String]| -> Result<Vec<String>> {
+    let normal = |field: &str, list: &[String]| -> Result<Vec<String>> {
         list.iter()
             .map(|cap| {
                 let upper = cap.to_ascii_uppercase();
@@ -118,15 +118,12 @@ pub(crate) fn capabilities(host: &Host, bounding: &[String]) -> Result<Vec<Strin
                 if full == "ALL" || CAPABILITIES.contains(&full.as_str()) {
                     Ok(full)
                 } else {
-                    Err(Error::new(
-                        Kind::Invalid,
-                        format!("invalid capability: unknown capability: \"{full}\""),
-                    ))
+                    Err(Error::new(Kind::Invalid, format!("invalid {field}: unknown capability: \"{full}\"")))
                 }
             })
             .collect()
     };
-    let (add, drop) = (normal(&host.cap_add)?, normal(&host.cap_drop)?);
+    let (add, drop) = (normal("CapAdd", &host.cap_add)?, normal("CapDrop", &host.cap_drop)?);
     let all = |list: &[String]| list.iter().any(|c| c == "ALL");
     let mut caps = match (all(&add), all(&drop)) {
         (true, _) => every(),
@@ -194,8 +191,8 @@ fn mounts(spec: &Spec, facts: &Facts) -> Vec<oci::Mount> {
         mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size]),
     ];
     if spec.host.ipc_mode == "host" {
-        all.retain(|m| m.destination != "/dev/shm" && m.destination != "/dev/mqueue");
-        all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"]));
+        // A new mqueue file system shows the queues of the namespace, whether the host has one mounted or not.
+        all.retain(|m| m.destination != "/dev/shm");
         all.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]));
     } else if spec.host.ipc_mode == "none" {
         all.retain(|m| m.destination != "/dev/shm");
@@ -403,7 +400,7 @@ mod tests {
         assert!(!with(&[], &["MKNOD"]).unwrap().contains(&"CAP_MKNOD".to_owned()));
         assert_eq!(with(&["net_admin"], &["ALL"]).unwrap(), ["CAP_NET_ADMIN"]);
         assert_eq!(with(&["ALL"], &["CAP_SYS_ADMIN"]).unwrap().len(), 40);
-        assert_eq!(with(&["FOO"], &[]).unwrap_err(), "invalid capability: unknown capability: \"CAP_FOO\"");
+        assert_eq!(with(&["FOO"], &[]).unwrap_err(), "invalid CapAdd: unknown capability: \"CAP_FOO\"");
     }
 
     #[test]

@@ -45,6 +45,11 @@ pub(super) fn validate(shared: &Shared, wanted: &mut Spec, warnings: &mut Vec<St
     }
     warnings.extend(logging::settle(&mut host.log, &shared.config.log)?);
     check_host(host)?;
+    if matches!(task::mode(&host.network_mode), Mode::Container(_)) && !wanted.hostname.is_empty() {
+        return Err(invalid("conflicting options: hostname and the network mode"));
+    }
+    check_links(shared, host)?;
+    fill_modes(host, shared.cgroup2);
     shared.config.runtimes.find(&host.runtime)?;
     if host.runtime.is_empty() {
         // What it is made for stays its own, whatever the next daemon's default is.
@@ -125,16 +130,48 @@ fn check_host(host: &Host) -> Result<()> {
     check_modes(host)
 }
 
+/// What is meant by nothing, written down: `inspect` shows it, and a later engine means the same.
+fn fill_modes(host: &mut Host, cgroup2: bool) {
+    if host.cgroupns_mode.is_empty() {
+        // docker: private on the unified hierarchy, the host's on version 1
+        let private = cgroup2 && !host.privileged;
+        host.cgroupns_mode = if private { "private" } else { "host" }.to_owned();
+    }
+    let outside = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
+    if host.security_opt.is_empty() && outside {
+        host.security_opt.push("label=disable".to_owned());
+    }
+    if host.network_mode.is_empty() {
+        host.network_mode = "default".to_owned();
+    }
+    if host.ipc_mode.is_empty() {
+        host.ipc_mode = "private".to_owned();
+    }
+}
+
+/// Links of the default bridge are to containers that are there.
+fn check_links(shared: &Shared, host: &Host) -> Result<()> {
+    if !matches!(host.network_mode.as_str(), "" | "default" | "bridge" | "none") {
+        return Ok(());
+    }
+    for link in &host.links {
+        let other = link.split(':').next().unwrap_or(link).trim_start_matches('/');
+        let missing = |error: Error| error.of_input().within("could not get container for", other);
+        shared.containers.find(other).map_err(missing)?;
+    }
+    Ok(())
+}
+
 /// Namespaces and sysctls.
 fn check_modes(host: &Host) -> Result<()> {
     if !matches!(host.userns_mode.as_str(), "" | "host") {
-        return Err(invalid("invalid user namespace mode"));
+        return Err(invalid(format!("invalid user namespace mode: {}", host.userns_mode)));
     }
     if !matches!(host.uts_mode.as_str(), "" | "host") {
-        return Err(invalid("invalid UTS mode"));
+        return Err(invalid(format!("invalid UTS mode: {}", host.uts_mode)));
     }
     if !matches!(host.cgroupns_mode.as_str(), "" | "host" | "private") {
-        return Err(invalid("invalid cgroup namespace mode"));
+        return Err(invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
     }
     let ipc = host.ipc_mode.as_str();
     if !matches!(ipc, "" | "private" | "shareable" | "host" | "none") && !ipc.starts_with("container:") {

@@ -33,11 +33,12 @@ pub(super) fn remove(
         {
             let id = user.id.get(..12).unwrap_or_default();
             return Err(conflict(format!(
-                "unable to remove repository reference \"{name}\" (must be forced) - container {id} is using its \
+                "unable to remove repository reference \"{name}\" (must force) - container {id} is using its \
                  referenced image {short}"
             )));
         }
-        if !last || !users.is_empty() {
+        // by force also what a stopped container was made from: its layers stay with it
+        if !last || users.iter().any(|user| user.status.is_up()) {
             untag(shared, image, hit, &mut deleted)?;
             return Ok(deleted);
         }

@@ -2,7 +2,7 @@
 
 use super::{resolv::ResolvConf, state::State, zone::Record};
 use crate::{
-    Subnet,
+    NetworkSpec, Subnet,
     worker::{self, Worker},
 };
 use dhow_sys::netns;
@@ -45,8 +45,15 @@ impl Server {
         worker::lock(&self.state)
     }
 
-    pub(crate) fn add_network(&self, id: &str, name: &str, internal: bool, dns: bool) {
-        self.lock().zones.add_network(id, name, internal, dns);
+    pub(crate) fn add_network(&self, spec: &NetworkSpec) {
+        let gateways = spec.pools.iter().filter_map(|pool| pool.gateway).collect();
+        let zones = &mut self.lock().zones;
+        zones.add_network(&spec.id, &spec.name, spec.internal, spec.dns, gateways);
+    }
+
+    /// See [`crate::Net::name_host`].
+    pub(crate) fn name_host(&self, name: Option<&str>) {
+        self.lock().zones.host = name.map(str::to_owned);
     }
 
     pub(crate) fn remove_network(&self, id: &str) {

@@ -23,6 +23,8 @@ struct Network {
     name: String,
     internal: bool,
     dns: bool,
+    /// The host's own addresses on it.
+    gateways: Vec<IpAddr>,
     /// Lower-case name → endpoints.
     names: HashMap<String, Vec<String>>,
 }
@@ -36,11 +38,20 @@ pub(super) struct Zones {
     containers: HashMap<String, Vec<String>>,
     addresses: HashMap<(String, IpAddr), String>,
     turn: usize,
+    /// What the host is called on every network, where no container is called so.
+    pub(super) host: Option<String>,
 }
 
 impl Zones {
-    pub(super) fn add_network(&mut self, id: &str, name: &str, internal: bool, dns: bool) {
-        let network = Network { name: name.to_owned(), internal, dns, names: HashMap::new() };
+    pub(super) fn add_network(
+        &mut self,
+        id: &str,
+        name: &str,
+        internal: bool,
+        dns: bool,
+        gateways: Vec<IpAddr>,
+    ) {
+        let network = Network { name: name.to_owned(), internal, dns, gateways, names: HashMap::new() };
         self.networks.entry(id.to_owned()).or_insert(network);
     }
 
@@ -108,18 +119,25 @@ impl Zones {
     /// network (in the order of joining) that knows the name answers, as with docker; `name.network` asks one of them.
     pub(super) fn resolve(&mut self, container: &str, name: &str) -> Option<Vec<IpAddr>> {
         self.turn = self.turn.wrapping_add(1);
-        let mut found = self
+        let found = self
             .ends(container)
             .find_map(|(end, network)| self.on_network(end, network, name))
             .or_else(|| {
-            let (host, suffix) = name.rsplit_once('.')?;
-            let mut ends =
-                self.ends(container).filter(|(_, network)| network.name.eq_ignore_ascii_case(suffix));
-            ends.find_map(|(end, network)| self.on_network(end, network, host))
-        })?;
+                let (host, suffix) = name.rsplit_once('.')?;
+                let mut ends =
+                    self.ends(container).filter(|(_, network)| network.name.eq_ignore_ascii_case(suffix));
+                ends.find_map(|(end, network)| self.on_network(end, network, host))
+            });
+        let Some(mut found) = found else { return self.host_on_networks(container, name) };
         let length = found.len().max(1);
         found.rotate_left(self.turn % length);
         Some(found.into_iter().flat_map(addresses).collect())
+    }
+
+    /// The host's addresses on the container's first network, if that is the name.
+    fn host_on_networks(&self, container: &str, name: &str) -> Option<Vec<IpAddr>> {
+        self.host.as_ref().filter(|host| host.eq_ignore_ascii_case(name))?;
+        self.ends(container).next().map(|(_, network)| network.gateways.clone())
     }
 
     fn on_network<'a>(&'a self, end: &Record, network: &'a Network, name: &str) -> Option<Vec<&'a Record>> {
@@ -171,9 +189,9 @@ mod tests {
 
     fn zones() -> Zones {
         let mut zones = Zones::default();
-        zones.add_network("n", "front", false, true);
-        zones.add_network("nn", "back", true, true);
-        zones.add_network("nnn", "bridge", false, false);
+        zones.add_network("n", "front", false, true, vec![[10, 0, 1, 1].into()]);
+        zones.add_network("nn", "back", true, true, vec![[10, 0, 2, 1].into()]);
+        zones.add_network("nnn", "bridge", false, false, vec![[10, 0, 3, 1].into()]);
         zones.add(record("web", "n", 2, &["web", "www"]));
         zones.add(record("db", "nn", 2, &["db", "store"]));
         zones.add(record("app", "n", 3, &["app"]));
@@ -200,6 +218,19 @@ mod tests {
         assert_eq!(ask(&mut zones, "web", "app.back"), "-");
         assert_eq!(ask(&mut zones, "old", "old"), "-", "no names on the default bridge");
         assert_eq!(ask(&mut zones, "nobody", "web"), "-");
+    }
+
+    #[test]
+    fn the_host_has_a_name_where_no_container_has_it() {
+        let mut zones = zones();
+        assert_eq!(ask(&mut zones, "web", "kafka"), "-");
+        zones.host = Some("kafka".to_owned());
+        assert_eq!(ask(&mut zones, "web", "Kafka"), "10.0.1.1");
+        assert_eq!(ask(&mut zones, "db", "kafka"), "10.0.2.1");
+        assert_eq!(ask(&mut zones, "app", "kafka"), "10.0.1.1", "the first network's");
+        assert_eq!(ask(&mut zones, "old", "kafka"), "-", "no names on the default bridge");
+        zones.add(record("own", "n", 8, &["kafka"]));
+        assert_eq!(ask(&mut zones, "web", "kafka"), "10.0.1.8", "a container of that name is meant");
     }
 
     #[test]

@@ -274,15 +274,21 @@ fn plain(header: &Header) -> io::Result<Entry> {
         kind,
         path,
         link: header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default(),
-        mode: header.mode()?,
-        uid: header.uid()?,
-        gid: header.gid()?,
-        mtime: (header.mtime()?.cast_signed(), 0),
+        mode: number(&header.as_old().mode, header.mode())?,
+        uid: number(&header.as_old().uid, header.uid())?,
+        gid: number(&header.as_old().gid, header.gid())?,
+        mtime: (number(&header.as_old().mtime, header.mtime())?.cast_signed(), 0),
         size: header.entry_size()?,
         device,
         xattrs: Vec::new(),
         sparse: None,
     })
+}
+
+/// A number of a header; nothing written is 0, as for Go's reader.
+fn number<T: Default>(field: &[u8], read: io::Result<T>) -> io::Result<T> {
+    let nothing = field.iter().all(|byte| matches!(byte, 0 | b' '));
+    if nothing { Ok(T::default()) } else { read }
 }
 
 fn check(header: &Header) -> io::Result<()> {

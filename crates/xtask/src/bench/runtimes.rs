@@ -25,9 +25,10 @@ pub(super) fn run(engine: &Engine) -> anyhow::Result<()> {
     let mut runtimes: Vec<Contestant<'_>> = Vec::new();
     for (name, program) in [("dhow-runtime", ours.as_str()), ("crun", "crun"), ("runc", "runc")] {
         let (program, folder) = (program.to_owned(), folder.clone());
+        let state = engine.run().join("state");
         let run = move || {
             let mut command = if name == "crun" { without_v2(&program) } else { Command::new(&program) };
-            command.arg("--root").arg(folder.join("state")).args(["run", "--bundle"]);
+            command.arg("--root").arg(&state).args(["run", "--bundle"]);
             command.arg(&folder).arg("bench");
             command
         };

@@ -27,7 +27,7 @@ pub(super) fn run(engine: &Engine) -> anyhow::Result<()> {
     line(&format!("start of {CONTAINERS}, {AT_ONCE} at a time"), began.elapsed(), "≤ 8 s");
     // a shim gives back what it does not need after a second of silence
     std::thread::sleep(Duration::from_secs(2));
-    let (shims, total) = proportional("dhow-shim", engine.folder());
+    let (shims, total) = proportional("dhow-shim", engine.run());
     if shims != CONTAINERS as u64 {
         bail!("{shims} shims run, not {CONTAINERS}");
     }

@@ -60,9 +60,9 @@ impl Walk<'_> {
                     Err(failure) if swapped(failure) => return Ok(()),
                     Err(failure) => return Err(io("read link", path.display(), failure.into())),
                 };
-                let mut header = header(stat, tar::EntryType::Symlink, 0);
+                let header = header(stat, tar::EntryType::Symlink, 0);
                 let target = OsStr::from_bytes(&target);
-                self.tar.append_link(&mut header, path, target).map_err(|e| io("write", path.display(), e))
+                self.append_link(header, path, target).map_err(|e| io("write", path.display(), e))
             }
             _ => self.special(path, stat),
         }
@@ -84,22 +84,59 @@ impl Walk<'_> {
             header.set_device_major(major).map_err(fail)?;
             header.set_device_minor(minor).map_err(fail)?;
         }
-        self.tar.append_data(&mut header, path, std::io::empty()).map_err(fail)
+        self.append(header, path.as_os_str(), std::io::empty()).map_err(fail)
+    }
+
+    /// Names that begin with `./` (what `cp c:/folder/. …` asks for) stay as they are: clients rename that dot, and the tar crate
+    /// would take it away.
+    fn append(&mut self, mut header: tar::Header, path: &OsStr, data: impl Read) -> std::io::Result<()> {
+        if !path.as_bytes().starts_with(b"./") {
+            return self.tar.append_data(&mut header, Path::new(path), data);
+        }
+        let name = self.fitting(tar::EntryType::GNULongName, path.as_bytes())?;
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_cksum();
+        self.tar.append(&header, data)
+    }
+
+    fn append_link(&mut self, mut header: tar::Header, path: &Path, target: &OsStr) -> std::io::Result<()> {
+        if !path.as_os_str().as_bytes().starts_with(b"./") {
+            return self.tar.append_link(&mut header, path, target);
+        }
+        let link = self.fitting(tar::EntryType::GNULongLink, target.as_bytes())?;
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
+        self.append(header, path.as_os_str(), std::io::empty())
+    }
+
+    /// As much of a name as a header holds; the whole of a longer one goes before it as an entry of its own.
+    fn fitting<'b>(&mut self, kind: tar::EntryType, name: &'b [u8]) -> std::io::Result<&'b [u8]> {
+        const FIELD: usize = 100;
+        if name.len() > FIELD {
+            let mut long = tar::Header::new_gnu();
+            long.as_old_mut().name[..13].copy_from_slice(b"././@LongLink");
+            long.set_entry_type(kind);
+            long.set_mode(0o644);
+            long.set_uid(0);
+            long.set_gid(0);
+            long.set_mtime(0);
+            long.set_size(name.len() as u64 + 1);
+            long.set_cksum();
+            self.tar.append(&long, name.chain(&b"\0"[..]))?;
+        }
+        Ok(name.get(..FIELD).unwrap_or(name))
     }
 
     fn folder(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<()> {
         let fail = |failure: Errno| io("open", path.display(), failure.into());
         if !path.as_os_str().is_empty() {
-            let mut header = header(stat, tar::EntryType::Directory, 0);
+            let header = header(stat, tar::EntryType::Directory, 0);
             let mut shown = path.as_os_str().to_owned();
             if shown == "/" {
                 shown = OsString::from("./");
             } else {
                 shown.push("/");
             }
-            self.tar
-                .append_data(&mut header, shown, std::io::empty())
-                .map_err(|e| io("write", path.display(), e))?;
+            self.append(header, &shown, std::io::empty()).map_err(|e| io("write", path.display(), e))?;
         }
         if self.device.is_some_and(|device| device != stat.st_dev) {
             return Ok(());
@@ -127,11 +164,9 @@ impl Walk<'_> {
     fn file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<()> {
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
-                let mut header = header(stat, tar::EntryType::Link, 0);
-                return self
-                    .tar
-                    .append_link(&mut header, path, first)
-                    .map_err(|e| io("write", path.display(), e));
+                let (header, first) = (header(stat, tar::EntryType::Link, 0), first.clone());
+                let linked = self.append_link(header, path, first.as_os_str());
+                return linked.map_err(|e| io("write", path.display(), e));
             }
             self.links.insert((stat.st_dev, stat.st_ino), path.to_owned());
         }
@@ -152,10 +187,10 @@ impl Walk<'_> {
         }
         let opened = File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(fail)?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut header = header(&stat, tar::EntryType::Regular, size);
+        let header = header(&stat, tar::EntryType::Regular, size);
         // A file that grows or shrinks meanwhile is cut or filled up: the header has its size already.
         let reader = opened.chain(std::io::repeat(0)).take(size);
-        self.tar.append_data(&mut header, path, reader).map_err(|e| io("write", path.display(), e))
+        self.append(header, path.as_os_str(), reader).map_err(|e| io("write", path.display(), e))
     }
 }
 

@@ -48,8 +48,8 @@ struct Place {
 }
 
 fn missing(handle: &Handle, path: &str) -> Error {
-    let id = &handle.id;
-    Error::new(Kind::NotFound, format!("Could not find the file {path} in container {id}"))
+    let name = &handle.view().name;
+    Error::new(Kind::NotFound, format!("Could not find the file {path} in container {name}"))
 }
 
 impl Tree {
@@ -156,6 +156,10 @@ pub(super) fn stat(shared: &Shared, handle: &Handle, path: &str) -> Result<PathS
 fn describe(handle: &Handle, place: &Place, path: &str) -> Result<PathStat> {
     let stat = place.stat().map_err(|_| missing(handle, path))?;
     let mode = stat.st_mode;
+    // `/etc/passwd/` is no file and no folder.
+    if mode & 0o170_000 != 0o040_000 && path.ends_with('/') {
+        return Err(missing(handle, path));
+    }
     let link_target = if mode & 0o170_000 == 0o120_000 {
         let target = rustix::fs::readlinkat(&place.parent, place.name.as_str(), Vec::new())
             .map_err(|e| io("read link", path, e.into()))?;

@@ -23,15 +23,13 @@ impl Idle {
             }
             Command::Kill { answer, .. } => {
                 let id = keeper.id();
-                reply(
-                    answer,
-                    Err(Error::new(
-                        Kind::Conflict,
-                        format!("cannot kill container: {id}: container {id} is not running"),
-                    )),
-                );
+                reply(answer, Err(Error::new(Kind::Conflict, format!("container {id} is not running"))));
             }
-            Command::Pause(answer) | Command::Unpause(answer) => reply(answer, Err(not_running(keeper.id()))),
+            Command::Pause(answer) => reply(answer, Err(not_running(keeper.id()))),
+            Command::Unpause(answer) => {
+                let message = format!("Container {} is not paused", keeper.id());
+                reply(answer, Err(Error::new(Kind::Conflict, message)));
+            }
             Command::Remove { remove, answer } => {
                 let removed = keeper.remove(remove.volumes, true).await;
                 let gone = removed.is_ok();
@@ -280,25 +278,36 @@ pub(super) async fn connect(
 }
 
 /// docker's rules about who may be connected.
+///
+/// While it does not run, one that it is on already is only set anew.
 pub(super) fn admit(keeper: &Keeper, network: &networks::View) -> Result<()> {
     use super::network::{Mode, mode};
     let forbidden = |message: String| Err(Error::new(Kind::Forbidden, message));
+    let invalid = |message: &str| Err(Error::new(Kind::Invalid, message));
     match mode(&keeper.record.spec.host.network_mode) {
         Mode::Container(_) => {
             return forbidden("container sharing network namespace with another container or host cannot be connected to any other network".to_owned());
         }
         Mode::Host => {
-            return forbidden("cannot connect container to host network: container cannot be disconnected from host network or connected to host network".to_owned());
+            return invalid(
+                "container cannot be disconnected from host network or connected to host network",
+            );
         }
         Mode::None => {
-            return forbidden("container cannot be connected to multiple networks with one of the networks in private (none) mode".to_owned());
+            return invalid(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+            );
         }
         Mode::Bridges => {}
     }
     if network.network.is_none() {
-        return forbidden(format!("container cannot be connected to network {}", network.name));
+        return invalid(if network.name == "host" {
+            "container cannot be disconnected from host network or connected to host network"
+        } else {
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        });
     }
-    if keeper.record.networks.contains_key(&network.name) {
+    if keeper.standing.status.is_up() && keeper.record.networks.contains_key(&network.name) {
         return forbidden(format!(
             "endpoint with name {} already exists in network {}",
             keeper.record.name, network.name
@@ -318,7 +327,7 @@ pub(super) async fn disconnect(keeper: &mut Keeper, network: &str) -> Result<()>
     let Some(name) = found else {
         return Err(Error::new(
             Kind::Forbidden,
-            format!("container {} is not connected to network {network}", keeper.id()),
+            format!("container {} is not connected to the network {network}", keeper.id()),
         ));
     };
     Arc::make_mut(&mut keeper.record).networks.remove(&name);

@@ -7,7 +7,7 @@ use crate::{
         record::{Record, Wanted},
         spec,
     },
-    networks,
+    kafka, networks,
     shared::Shared,
 };
 use dhow_net::{Attach, Endpoint, Published};
@@ -272,7 +272,7 @@ fn hosts(
         entries.push(extra_host(shared, extra)?);
     }
     for link in &spec.host.links {
-        entries.extend(link_entries(shared, link)?);
+        entries.extend(link_entries(shared, &record.name, link)?);
     }
     if mode(&spec.host.network_mode) == Mode::Host {
         let mut text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
@@ -288,6 +288,13 @@ fn hosts(
     for endpoint in endpoints.values() {
         entries.extend(endpoint.ipv4.map(|(address, _)| (address.to_string(), names.clone())));
         entries.extend(endpoint.ipv6.map(|(address, _)| (address.to_string(), names.clone())));
+    }
+    // A network without a resolver: there the broker's name is here, unless the user has given it a meaning.
+    let on_default = endpoints.get(networks::BRIDGE).and_then(|endpoint| endpoint.gateway4);
+    if let Some(entry) = on_default.and_then(|gateway| kafka::host_entry(shared, gateway.into()))
+        && !entries.iter().any(|(_, names)| names.split(' ').any(|name| name == entry.1))
+    {
+        entries.push(entry);
     }
     Ok(files::hosts(&entries, true))
 }
@@ -316,14 +323,14 @@ pub(crate) fn extra_host(shared: &Shared, text: &str) -> Result<(String, String)
 }
 
 /// `--link other:alias` on the default bridge: the other's address by alias, name and short id.
-fn link_entries(shared: &Shared, link: &str) -> Result<Vec<(String, String)>> {
+fn link_entries(shared: &Shared, own: &str, link: &str) -> Result<Vec<(String, String)>> {
     let (other, alias) = link.split_once(':').unwrap_or((link, link));
     let view: Arc<View> = shared.containers.find(other)?.view();
     if !view.status.is_up() {
-        let name = &view.name;
+        let (name, alias) = (&view.name, alias.rsplit('/').next().unwrap_or(alias));
         return Err(Error::new(
             Kind::Conflict,
-            format!("Cannot link to a non running container: /{name} AS {alias}"),
+            format!("Cannot link to a non running container: /{name} AS /{own}/{alias}"),
         ));
     }
     let short = view.id.get(..12).unwrap_or_default();
@@ -358,15 +365,15 @@ pub(crate) fn link_env(shared: &Shared, record: &Record) -> Result<Vec<String>> 
 
 fn link_variables(parent: &str, alias: &str, address: &str, other: &Spec) -> Vec<String> {
     let prefix = alias.to_uppercase().replace('-', "_");
-    let mut ports: Vec<(u16, &str)> = other
+    let mut ports: Vec<(u16, String)> = other
         .exposed_ports
         .iter()
         .filter_map(|port| {
             let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-            Some((number.parse().ok()?, protocol))
+            Some((number.parse().ok()?, protocol.to_ascii_lowercase()))
         })
         .collect();
-    ports.sort_unstable_by_key(|(number, protocol)| (*protocol != "tcp", *number));
+    ports.sort_unstable_by_key(|(number, protocol)| (protocol != "tcp", *number));
     let mut env = Vec::new();
     if let Some((number, protocol)) = ports.first() {
         env.push(format!("{prefix}_PORT={protocol}://{address}:{number}"));

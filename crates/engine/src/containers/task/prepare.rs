@@ -307,8 +307,9 @@ fn devices(wanted: &[DeviceSpec]) -> Result<Vec<(oci::Device, String)>> {
             Error::new(
                 Kind::Invalid,
                 format!(
-                    "error gathering device information while adding custom device \"{}\": not a device node",
-                    device.host
+                    "error gathering device information while adding custom device \"{}\": {}",
+                    device.host,
+                    if Path::new(path).exists() { "not a device node" } else { "no such file or directory" }
                 ),
             )
         })?;
