@@ -31,6 +31,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// All bytes of the record, with its length.
     pub raw: &'a [u8],
+    /// The offset, less the batch's.
+    delta: i32,
     headers: &'a [u8],
     header_count: usize,
 }
@@ -75,9 +77,9 @@ impl<'a> Records<'a> {
             return Err(Error::Record("there are fewer records than the batch says"));
         }
         let mut size = 0;
-        for (offset, record) in (self.base_offset..).zip(self.iter()) {
+        for (delta, record) in self.iter().enumerate() {
             let record = record?;
-            if record.offset != offset {
+            if usize::try_from(record.delta) != Ok(delta) {
                 return Err(Error::Record("the offsets have gaps"));
             }
             size += record.raw.len();
@@ -102,6 +104,7 @@ impl<'a> Records<'a> {
             key,
             value,
             raw,
+            delta: offset,
             headers,
             header_count,
         })

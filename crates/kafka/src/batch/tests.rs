@@ -151,6 +151,22 @@ fn what_producers_must_not_send() {
 }
 
 #[test]
+fn a_base_offset_at_the_end_of_all_numbers_is_no_harm() {
+    let mut bytes = sample(Compression::None);
+    stamp(&mut bytes, i64::MAX, 0);
+    let batch = Batch::produced(&bytes).unwrap();
+    assert_eq!(batch.header().next_offset(), i64::MAX);
+    let mut gap = sample(Compression::None);
+    // the second record's offset: behind its length, attributes and time
+    let second = HEADER + gap[HEADER..].windows(3).position(|three| three == [0, 10, 2]).unwrap() + 2;
+    gap[second] = 4;
+    stamp(&mut gap, i64::MAX, 0);
+    let sum = header::checksum(&gap);
+    gap[17..21].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(Batch::produced(&gap), Err(Error::Record("the offsets have gaps")));
+}
+
+#[test]
 fn sequences_wrap() {
     assert_eq!(next_sequence(i32::MAX), 0);
     let mut builder = Builder::new().producer(1, 0, i32::MAX - 1);
