@@ -148,6 +148,58 @@ fn root_kafka_says_that_its_port_is_taken_and_stays_down() {
     daemon.finish();
 }
 
+/// Two members of a group share the partitions; the second one's coming and going loses and doubles nothing.
+#[test]
+fn root_kafka_consumers_of_a_group_share_a_topic() {
+    if !is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    daemon.dhow(&["kafka", "up", "--port", &free_port()]).ok();
+    daemon.dhow(&["kafka", "topics", "--create", "--topic", "work", "--partitions", "4"]).ok();
+    let send = |numbers: std::ops::Range<u32>| {
+        let lines: String = numbers.map(|number| format!("key-{number}:{number}\n")).collect();
+        let keyed = ["--property", "parse.key=true", "--property", "key.separator=:"];
+        let args = [&["kafka", "produce", "--topic", "work"], &keyed[..]].concat();
+        produce(&mut daemon.dhow_command(&args), &lines).ok();
+    };
+    let member = |most: &str| {
+        let args =
+            ["kafka", "consume", "--topic", "work", "--group", "crew", "--from-beginning", "--max-messages"];
+        let mut command = daemon.dhow_command(&[&args[..], &[most, "--timeout-ms", "30000"]].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let members = || daemon.dhow(&["kafka", "groups", "--describe", "--group", "crew", "--members"]).out;
+    let shares = |each: &str, count: usize| {
+        members().lines().filter(|line| line.starts_with("crew") && line.ends_with(each)).count() == count
+    };
+    send(0..100);
+    let first = member("1000");
+    wait_for("the first member's four partitions", || shares(" 4", 1));
+    let second = member("10");
+    wait_for("two partitions each", || shares(" 2", 2));
+    send(100..200);
+    let second = second.wait_with_output().unwrap().stdout;
+    wait_for("all partitions of the first again", || shares(" 4", 1));
+    send(200..300);
+    let lag = || {
+        let text = daemon.dhow(&["kafka", "groups", "--describe", "--group", "crew"]).out;
+        let lag = |line: &str| line.split_whitespace().nth(5).and_then(|word| word.parse::<u64>().ok());
+        text.lines().filter_map(lag).sum::<u64>()
+    };
+    wait_for("the end of the topic", || lag() == 0);
+    // As Ctrl-C: it commits and leaves.
+    assert!(Command::new("kill").args(["-INT", &first.id().to_string()]).status().unwrap().success());
+    let first = first.wait_with_output().unwrap().stdout;
+    let both = [first, second.clone()].concat();
+    let mut numbers: Vec<u32> =
+        String::from_utf8(both).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..300), "{numbers:?}");
+    assert_eq!(String::from_utf8(second).unwrap().lines().count(), 10);
+    daemon.finish();
+}
+
 /// Topics that a label wants are there when the service starts; what is there already stays as it is.
 #[test]
 fn root_kafka_topics_of_a_compose_file_come_before_their_service() {

@@ -79,8 +79,8 @@ fn pack(wanted: &Wanted<'_>, Built { tests, examples }: &Built) -> anyhow::Resul
     }
     fs::create_dir_all(&stage)?;
     let built = target().join(triple()).join("debug");
-    let programs =
-        ["dhowd", "dhow", "dhow-shim", "dhow-runtime", "dhow-conform"].map(|name| built.join(name));
+    let programs = ["dhowd", "dhow", "dhow-shim", "dhow-broker", "dhow-runtime", "dhow-conform"]
+        .map(|name| built.join(name));
     let tested = tests.iter().map(|test| &test.program);
     for program in programs.iter().filter(|path| path.exists()).chain(examples).chain(tested) {
         let copy = inside(&stage, program);
