@@ -38,7 +38,7 @@ pub struct Storage {
     pub cluster_id: String,
     /// The next producer id, and the end of the block that the journal has given out.
     producer_ids: Mutex<(i64, i64)>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Storage {
@@ -104,7 +104,20 @@ impl Storage {
     }
 }
 
-fn lock(folder: &Path) -> Result<File> {
+/// The folder is ours as long as it lives.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not only closed: a process that was just forked from this one still has it open, until it executes its program.
+        if let Err(errno) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::debug!(%errno, "the data folder was not unlocked");
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join("lock");
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("open", path.display())?;
@@ -113,7 +126,7 @@ fn lock(folder: &Path) -> Result<File> {
         let why = if busy { "another broker uses it".to_owned() } else { errno.to_string() };
         Error::new(Kind::Storage, "lock", folder.display().to_string(), why)
     })?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn check_format(folder: &Path) -> Result<()> {
