@@ -2,7 +2,7 @@
 
 use crate::support::Folder;
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Command, Stdio},
 };
@@ -28,7 +28,12 @@ fn addresses_come_and_go_while_it_runs_and_it_ends_with_its_stdin() {
     let (first, second, taken) = (free(), free(), TcpListener::bind("127.0.0.1:0").unwrap());
     let held = taken.local_addr().unwrap();
     assert_eq!(say(&format!("{first}")), format!(r#"{{"failed":{{}},"listening":["{first}"]}}"#));
-    let old = TcpStream::connect(first).unwrap();
+    let mut old = TcpStream::connect(first).unwrap();
+    // ApiVersions, whose answer says that the broker has taken the connection: one that waits goes with the address.
+    old.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255]).unwrap();
+    let mut length = [0; 4];
+    old.read_exact(&mut length).unwrap();
+    old.read_exact(&mut vec![0; u32::from_be_bytes(length) as usize]).unwrap();
     let answer = say(&format!("{second}@lo {held} nonsense"));
     assert!(answer.contains(&format!(r#""listening":["{second}@lo"]"#)), "{answer}");
     assert!(answer.contains(&format!(r#""{held}":"Address in use"#)), "{answer}");
