@@ -86,7 +86,8 @@ impl Daemon {
 
     fn start_on(flags: &[&str], size: Option<&str>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let instance = format!("t{:x}x{}", std::process::id() & 0xffff, NEXT.fetch_add(1, Ordering::Relaxed));
+        let instance =
+            format!("t{:x}x{:x}", std::process::id() & 0xffff, NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("dhow-test-{instance}"));
         fs::create_dir_all(&folder).unwrap();
         if let Some(size) = size {

@@ -19,7 +19,7 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// A port that nothing listens on now.
-fn free_port() -> String {
+pub(super) fn free_port() -> String {
     TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
