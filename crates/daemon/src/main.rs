@@ -79,7 +79,16 @@ async fn run(flags: Flags) -> Result<()> {
     let engine = Engine::open(config).await.context("cannot open the engine")?;
     let builder = Builder::new(engine.clone()).context("cannot open the builder")?;
     let server = Server::new(engine.clone(), builder, VERSION);
-    let sockets = sockets::bind(&hosts, inherited, &security).await?;
+    let sockets = match sockets::bind(&hosts, inherited, &security).await {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            engine.drain().await;
+            if cleanup {
+                clean_up(&engine).await?;
+            }
+            return Err(error);
+        }
+    };
     for (name, listener) in sockets.listeners {
         tracing::info!(socket = name, "API listens");
         let server = server.clone();

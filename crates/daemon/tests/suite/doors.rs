@@ -1,7 +1,7 @@
 //! The doors beside the unix socket: TCP with TLS and client certificates, and sockets that systemd passes.
 
 use super::tls::Certificates;
-use dhow_testkit::{Daemon, Ran, is_root, program};
+use dhow_testkit::{Daemon, Leftovers, Ran, is_root, program};
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -9,6 +9,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
     time::{Duration, Instant},
 };
 
@@ -94,17 +95,24 @@ fn root_tls_lets_in_whom_the_ca_has_signed() {
 /// `dhowd` with its own folder, until it ends by itself.
 fn refused(flags: &[&str]) -> (Option<i32>, String) {
     let folder = std::env::temp_dir().join(format!("dhow-door-{}-{}", std::process::id(), port()));
-    let output = dhowd(&folder, flags).output().unwrap();
+    let instance = instance();
+    let output = dhowd(&folder, &instance, flags).output().unwrap();
     fs::remove_dir_all(folder).unwrap();
+    Leftovers::of(&[&instance]).assert_none();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn dhowd(folder: &Path, flags: &[&str]) -> Command {
+fn dhowd(folder: &Path, instance: &str, flags: &[&str]) -> Command {
     fs::create_dir_all(folder).unwrap();
     let mut command = Command::new(program("dhowd"));
     command.arg("--data-root").arg(folder.join("data")).arg("--exec-root").arg(folder.join("run"));
-    command.args(["--instance", &format!("d{:x}", std::process::id() & 0xffff), "--cleanup"]).args(flags);
+    command.args(["--instance", instance, "--cleanup"]).args(flags);
     command
+}
+
+fn instance() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    format!("d{:x}d{}", std::process::id() & 0xffff, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[test]
@@ -139,7 +147,7 @@ fn root_sockets_of_systemd_are_served() {
     }
     let folder = std::env::temp_dir().join(format!("dhow-fd-{}", std::process::id()));
     let (socket, port) = (folder.join("passed.sock"), port());
-    let daemon = dhowd(&folder, &["-H", "fd://"]);
+    let daemon = dhowd(&folder, &instance(), &["-H", "fd://"]);
     // It binds both, and becomes dhowd when the first client comes.
     let mut activate = Command::new("systemd-socket-activate");
     activate.arg("-l").arg(&socket).args(["-l", &format!("127.0.0.1:{port}")]);
