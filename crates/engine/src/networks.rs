@@ -1,21 +1,25 @@
 //! Networks, as the API has them. `bridge`, `host` and `none` always exist.
 
+mod restore;
+mod wanted;
+
+pub(crate) use restore::restore;
+
 use crate::{
     Error, Kind, Result, blocking,
     containers::{Pruned, check_endpoint, task::Command},
     events::Time,
     filters::Filters,
-    kafka, names,
+    kafka,
     shared::Shared,
 };
-use dhow_net::{NetworkSpec, Subnet};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     net::{Ipv4Addr, Ipv6Addr},
     sync::{Arc, PoisonError, RwLock},
 };
+use wanted::wanted;
 
 /// What a user asks of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -147,126 +151,6 @@ impl Book {
     pub(crate) fn all(&self) -> Vec<Arc<View>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
-}
-
-/// Brings back the networks of the journal, and makes the predefined ones.
-pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
-    let shared = shared.clone();
-    blocking::run(move || {
-        for (key, bytes) in shared.store.journal().scan("network/") {
-            let mut view: View = match serde_json::from_slice(&bytes) {
-                Ok(view) => view,
-                Err(failure) => {
-                    tracing::error!(key, %failure, "a network's record cannot be read; it is left alone");
-                    continue;
-                }
-            };
-            if let Some(network) = &view.network {
-                match shared.net.add_network(&network.spec) {
-                    Ok(network) => view.network = Some(network),
-                    Err(failure) => {
-                        tracing::error!(name = view.name, ?failure, "a network cannot be brought up");
-                    }
-                }
-            }
-            shared.networks.insert(view);
-        }
-        for name in PREDEFINED {
-            if shared.networks.find(name).is_err() {
-                let view = predefined(&shared, name)?;
-                shared.journal(&format!("network/{}", view.id), &view)?.forget();
-                shared.networks.insert(view);
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-fn predefined(shared: &Shared, name: &str) -> Result<View> {
-    let id = names::id()?;
-    let mut options = BTreeMap::new();
-    let mut network = None;
-    if name == BRIDGE {
-        let bridge = bridge_name(&shared.config.instance);
-        for (key, value) in [
-            ("com.docker.network.bridge.default_bridge", "true"),
-            ("com.docker.network.bridge.enable_icc", "true"),
-            ("com.docker.network.bridge.enable_ip_masquerade", "true"),
-            ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"),
-            ("com.docker.network.bridge.name", bridge.as_str()),
-            ("com.docker.network.driver.mtu", "1500"),
-        ] {
-            options.insert(key.to_owned(), value.to_owned());
-        }
-        let pools = shared.config.bip.map(|bip| dhow_net::Pool {
-            subnet: network_of(bip),
-            range: None,
-            gateway: Some(bip.address),
-            reserved: BTreeMap::new(),
-        });
-        let spec = NetworkSpec {
-            id: id.clone(),
-            name: name.to_owned(),
-            bridge: Some(bridge),
-            pools: pools.into_iter().collect(),
-            ipv6: false,
-            internal: false,
-            icc: true,
-            masquerade: true,
-            mtu: 0,
-            host_binding: None,
-            dns: false,
-        };
-        network = Some(shared.net.add_network(&spec)?);
-    }
-    Ok(View {
-        id,
-        name: name.to_owned(),
-        created: Time::now(),
-        driver: if name == "none" { "null".to_owned() } else { name.to_owned() },
-        internal: false,
-        attachable: false,
-        ingress: false,
-        enable_ipv4: true,
-        enable_ipv6: false,
-        ipam_driver: "default".to_owned(),
-        ipam_options: BTreeMap::new(),
-        pools: Vec::new(),
-        options,
-        labels: BTreeMap::new(),
-        network,
-        containers: BTreeMap::new(),
-    })
-}
-
-/// Link name of the default bridge: `dhow0`, or one made from the instance's name, at most 15 characters.
-fn bridge_name(instance: &str) -> String {
-    if instance.is_empty() || instance == "dhow" {
-        return "dhow0".to_owned();
-    }
-    let clean: String = instance.chars().filter(char::is_ascii_alphanumeric).collect();
-    if clean == instance && clean.len() <= 9 {
-        return format!("dhow-{clean}");
-    }
-    // a long name: its beginning and a sum of all of it
-    let sum = instance.bytes().fold(0xcbf2_9ce4_u32, |sum, b| (sum ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    format!("dhow-{}{:04x}", clean.get(..5.min(clean.len())).unwrap_or_default(), sum & 0xffff)
-}
-
-/// The subnet of an address with a prefix.
-fn network_of(address: Subnet) -> Subnet {
-    let masked = match address.address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0);
-            IpAddr::from(Ipv4Addr::from_bits(v4.to_bits() & mask))
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(address.prefix.min(128))).unwrap_or(0);
-            IpAddr::from(Ipv6Addr::from_bits(v6.to_bits() & mask))
-        }
-    };
-    Subnet { address: masked, prefix: address.prefix }
 }
 
 /// The service.
@@ -499,78 +383,10 @@ fn overlap(error: dhow_net::Error) -> Error {
     error
 }
 
-/// What a user asks for, typed; refuses what is unknown.
-fn wanted(create: &Create) -> Result<NetworkSpec> {
-    let invalid = |message: String| Error::new(Kind::Invalid, message);
-    if create.name.trim().is_empty() {
-        return Err(invalid("network name cannot be empty".to_owned()));
-    }
-    if is_predefined(&create.name) || create.name == "default" || create.name.contains(['/', ':']) {
-        if is_predefined(&create.name) {
-            return Err(Error::new(
-                Kind::Forbidden,
-                format!("operation is not permitted on predefined {} network ", create.name),
-            ));
-        }
-        return Err(invalid(format!("invalid network name: {}", create.name)));
-    }
-    match create.driver.as_str() {
-        "" | "bridge" => {}
-        "host" | "null" | "none" => {
-            return Err(Error::new(
-                Kind::Forbidden,
-                format!("only one instance of \"{}\" network is allowed", create.driver),
-            ));
-        }
-        other => return Err(Error::new(Kind::NotFound, format!("plugin \"{other}\" not found"))),
-    }
-    if !matches!(create.ipam_driver.as_str(), "" | "default") {
-        return Err(invalid(format!("invalid ipam driver: {}", create.ipam_driver)));
-    }
-    if create.ingress {
-        return Err(Error::new(Kind::Unsupported, "ingress networks need swarm mode, which is not active"));
-    }
-    let option = |name: &str| create.options.get(&format!("com.docker.network.{name}")).map(String::as_str);
-    let flag = |name: &str, default: bool| match option(name) {
-        None | Some("") => Ok(default),
-        Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
-        Some(other) => Err(invalid(format!("invalid value for {name}: {other}"))),
-    };
-    let bridge = option("bridge.name").filter(|n| !n.is_empty()).map(str::to_owned);
-    if bridge.as_ref().is_some_and(|name| name.len() > 15 || name.contains('/')) {
-        return Err(invalid("invalid bridge name: at most 15 characters, no '/'".to_owned()));
-    }
-    let mtu = match option("driver.mtu") {
-        None | Some("") => 0,
-        Some(text) => text
-            .parse()
-            .map_err(|_| invalid(format!("failed to parse com.docker.network.driver.mtu value: {text}")))?,
-    };
-    let host_binding = match option("bridge.host_binding_ipv4") {
-        None | Some("") => None,
-        Some(text) => {
-            Some(text.parse().map_err(|_| invalid(format!("invalid host binding address: {text}")))?)
-        }
-    };
-    Ok(NetworkSpec {
-        id: names::id()?,
-        name: create.name.clone(),
-        bridge,
-        pools: create.pools.clone(),
-        ipv6: create.enable_ipv6,
-        internal: create.internal,
-        icc: flag("bridge.enable_icc", true)?,
-        masquerade: flag("bridge.enable_ip_masquerade", true)?,
-        mtu,
-        host_binding,
-        dns: true,
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use dhow_net::Subnet;
 
     /// A network of this bridge and subnet, whose gateway is the first address.
     pub(crate) fn bridge(name: &str, bridge: &str, subnet: &str) -> View {
@@ -602,28 +418,5 @@ pub(crate) mod tests {
             network: Some(dhow_net::Network { spec, bridge: bridge.into() }),
             containers: BTreeMap::new(),
         }
-    }
-
-    #[test]
-    fn names_of_bridges_fit() {
-        assert_eq!(bridge_name(""), "dhow0");
-        assert_eq!(bridge_name("t1"), "dhow-t1");
-        let long = bridge_name("a-very-long-instance-name");
-        assert!(long.len() <= 15 && long != bridge_name("a-very-long-instance-nama"), "{long}");
-        let bip = Subnet { address: "10.1.2.3".parse().unwrap(), prefix: 24 };
-        assert_eq!(network_of(bip).address.to_string(), "10.1.2.0");
-    }
-
-    #[test]
-    fn options_are_checked() {
-        let create = |name: &str, driver: &str| {
-            wanted(&Create { name: name.into(), driver: driver.into(), ..Create::default() })
-        };
-        assert!(create("app", "bridge").unwrap().dns);
-        assert_eq!(create("bridge", "").unwrap_err().kind, Kind::Forbidden);
-        assert_eq!(create("app", "weave").unwrap_err().message, "plugin \"weave\" not found");
-        let mut bad = Create { name: "app".into(), ..Create::default() };
-        bad.options.insert("com.docker.network.bridge.enable_icc".into(), "maybe".into());
-        assert!(wanted(&bad).is_err());
     }
 }
