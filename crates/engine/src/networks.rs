@@ -177,7 +177,10 @@ impl Networks {
         let shared = self.shared.clone();
         let id = spec.id.clone();
         let made = blocking::run(move || {
-            let network = shared.net.add_network(&spec).map_err(overlap)?;
+            // Noted before anything is made: a daemon that is killed in between leaves a bridge that the next one must know.
+            shared.journal(&restore::making(&spec.id), &spec)?.written()?;
+            let made = shared.net.add_network(&spec).map_err(overlap);
+            let network = made.inspect_err(|_| restore::made(&shared, &spec.id))?;
             let view = View {
                 id: spec.id.clone(),
                 name: create.name,
@@ -205,6 +208,7 @@ impl Networks {
                 shared.net.remove_network(&view.id)?;
                 return Err(failure);
             }
+            restore::made(&shared, &view.id);
             let view = shared.networks.insert(view);
             event(&shared, "create", &view);
             Ok(view)

@@ -269,6 +269,41 @@ fn root_kill_in_the_middle_of_everything() {
     daemon.finish();
 }
 
+/// A network is there, known and whole, or nothing of it is.
+#[test]
+fn root_a_network_that_was_being_made_leaves_no_bridge() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let mark = std::process::id() & 0xfffff;
+    for round in 0..rounds(20) {
+        let bridge = format!("kb{mark:x}x{round}");
+        let option = format!("com.docker.network.bridge.name={bridge}");
+        let name = format!("half{round}");
+        let mut create = daemon.dhow_command(&["network", "create", "-o", &option, &name]);
+        let mut create = create.stderr(std::process::Stdio::null()).spawn().unwrap();
+        let link = std::path::Path::new("/sys/class/net").join(&bridge);
+        let began = std::time::Instant::now();
+        // Every third time some while after the request, else as soon as there is a bridge.
+        let after = std::time::Duration::from_micros(500 * u64::from(round));
+        while !link.exists() && (round % 3 != 0 || began.elapsed() < after) {
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "no bridge");
+        }
+        daemon.kill();
+        create.wait().unwrap();
+        daemon.restart();
+        let known =
+            daemon.dhow(&["network", "ls", "--format", "{{.Name}}"]).ok().lines().any(|it| it == name);
+        assert_eq!(link.exists(), known, "round {round}: {bridge}");
+        if known {
+            daemon.dhow(&["network", "rm", &name]).ok();
+        }
+        assert!(!link.exists(), "round {round}: {bridge} stays");
+    }
+    daemon.finish();
+}
+
 fn parent_of(pid: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()

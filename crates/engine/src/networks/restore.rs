@@ -9,6 +9,43 @@ use std::{
     sync::Arc,
 };
 
+/// The journal's key of a network that is being made; its value is the specification.
+pub(super) fn making(id: &str) -> String {
+    format!("making-network/{id}")
+}
+
+/// It is made and recorded, or nothing of it is there.
+pub(super) fn made(shared: &Shared, id: &str) {
+    shared.store.journal().put(&making(id), None).forget();
+}
+
+/// Takes away what a daemon that was killed had begun to make. Nobody was told of it.
+fn unmake(shared: &Shared) {
+    for (key, bytes) in shared.store.journal().scan("making-network/") {
+        let spec: NetworkSpec = match serde_json::from_slice(&bytes) {
+            Ok(spec) => spec,
+            Err(failure) => {
+                tracing::error!(key, %failure, "a network that was being made cannot be read");
+                continue;
+            }
+        };
+        let known = shared.networks.find(&spec.id).is_ok();
+        // Whole again, it can be removed as any other.
+        let gone = known
+            || shared
+                .net
+                .add_network(&spec)
+                .and_then(|_| shared.net.remove_network(&spec.id))
+                .inspect_err(|failure| {
+                    tracing::warn!(name = spec.name, ?failure, "a half-made network is still there");
+                })
+                .is_ok();
+        if gone {
+            made(shared, &spec.id);
+        }
+    }
+}
+
 /// Brings back the networks of the journal, and makes the predefined ones.
 pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
     let shared = shared.clone();
@@ -31,6 +68,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>) -> Result<()> {
             }
             shared.networks.insert(view);
         }
+        unmake(&shared);
         for name in PREDEFINED {
             if shared.networks.find(name).is_err() {
                 let view = predefined(&shared, name)?;
